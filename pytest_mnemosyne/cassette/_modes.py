@@ -1,0 +1,53 @@
+"""Record modes: what to do with a request, given what the cassette holds.
+
+========  ==============  ==============
+mode      unplayed match  no match
+========  ==============  ==============
+replay    replay          refuse
+record    replay          forward
+rerecord  forward         forward
+live      forward         forward
+========  ==============  ==============
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum, auto
+
+
+class RecordMode(StrEnum):
+    """What a run may do with the network and the cassettes."""
+
+    REPLAY = auto()
+    RECORD = auto()
+    RERECORD = auto()
+    LIVE = auto()
+
+    @property
+    def forwards(self) -> bool:
+        """Whether a request may leave the process."""
+        return self is not RecordMode.REPLAY
+
+    @property
+    def writes(self) -> bool:
+        """Whether a passing test's cassette is written."""
+        return self in (RecordMode.RECORD, RecordMode.RERECORD)
+
+
+class Action(StrEnum):
+    """What is done with one request."""
+
+    REPLAY = auto()
+    FORWARD = auto()
+    REFUSE = auto()
+
+
+def decide(mode: RecordMode, *, unplayed_match: bool) -> Action:
+    """Choose the action for one request, as in the table above."""
+    match mode, unplayed_match:
+        case (RecordMode.REPLAY | RecordMode.RECORD), True:
+            return Action.REPLAY
+        case RecordMode.REPLAY, False:
+            return Action.REFUSE
+        case _:
+            return Action.FORWARD
