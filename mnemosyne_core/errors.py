@@ -3,7 +3,11 @@
 MnemosyneError
   + UsageError
     - ChildSpecError
+    - UnknownChildError
+    - ActorStateError
     - UnknownRoleError
+    - SessionNotStartedError
+    - PluginError
   + WorkError
     - InvalidWorkItemError
     - DuplicateWorkItemError
@@ -11,13 +15,18 @@ MnemosyneError
     - DependencyCycleError
     - IllegalPhaseTransitionError
     - QueueFullError
+    - UnknownWorkItemError
+    - IllegalWorkStateError
+    - StaleClaimError
     - ResultTimeoutError
+    - StateTimeoutError
   + ActorError
     - MailboxFullError
     - ActorDownError
     - AskTimeoutError
     - StartError
     - RestartIntensityError
+    - TreeNotRunningError
   + BridgeError
     - BridgeSpawnError
     - AgentUnavailableError
@@ -26,12 +35,15 @@ MnemosyneError
     - WorkTimeoutError
     - IterationLimitError
     - UnusableAnswerError
+    - AnswerTooLongError
+    - RefusalError
     - ToolError
       - WorkspaceEscapeError
       - CommandNotAllowedError
   + ClaudeError
     - ClaudeConnectionError
     - ClaudeStatusError
+      - ClaudeRequestError
     - ClaudeStreamError
     - MissingKeyError
     - MissingSdkError
@@ -96,6 +108,43 @@ class ChildSpecError(UsageError):
     code = "child_spec"
 
 
+class UnknownChildError(UsageError):
+    """A supervisor has no child of that name.
+
+    Attributes:
+        supervisor: The supervisor's path.
+        child: What was asked for.
+        known: The ids of the children that exist, in start order.
+    """
+
+    code = "unknown_child"
+
+    def __init__(self, *, supervisor: str, child: str, known: tuple[str, ...]) -> None:
+        self.supervisor = supervisor
+        self.child = child
+        self.known = known
+        there_are = f"its children are {', '.join(known)}" if known else "it has no children"
+        super().__init__(f"supervisor {supervisor} has no child {child!r}; {there_are}")
+
+
+class ActorStateError(UsageError):
+    """What was asked does not fit the state that a child or a supervisor is in.
+
+    Attributes:
+        path: The path of whoever was asked.
+        state: The state it is in.
+        hint: What to do instead.
+    """
+
+    code = "actor_state"
+
+    def __init__(self, *, path: str, state: str, hint: str) -> None:
+        self.path = path
+        self.state = state
+        self.hint = hint
+        super().__init__(f"{path} is {state}; {hint}")
+
+
 class UnknownRoleError(UsageError):
     """There is no agent role of that name.
 
@@ -110,6 +159,39 @@ class UnknownRoleError(UsageError):
         self.given = given
         self.known = known
         super().__init__(f"no agent role is called {given!r}; the roles are {', '.join(known)}")
+
+
+class SessionNotStartedError(UsageError):
+    """An agent was given work outside its session.
+
+    Attributes:
+        role: The agent's role.
+    """
+
+    code = "session_not_started"
+
+    def __init__(self, *, role: str) -> None:
+        self.role = role
+        super().__init__(
+            f"the {role} agent has no session; await start_session() first, "
+            "or use the agent as an async context manager"
+        )
+
+
+class PluginError(UsageError):
+    """A plug-in cannot be used as it is.
+
+    Attributes:
+        plugin: Its name, or the name of what it offers.
+        problem: What is wrong with it, and what to do.
+    """
+
+    code = "plugin"
+
+    def __init__(self, *, plugin: str, problem: str) -> None:
+        self.plugin = plugin
+        self.problem = problem
+        super().__init__(f"plug-in {plugin!r}: {problem}")
 
 
 # --- work ------------------------------------------------------------------------------
@@ -211,19 +293,83 @@ class IllegalPhaseTransitionError(WorkError):
 
 
 class QueueFullError(WorkError):
-    """The queue holds as many live items as it may.
+    """The queue has no room for what was submitted; nothing of it was taken.
 
     Attributes:
         capacity: The bound on live items.
+        live: How many items are waiting or under way.
+        offered: How many were submitted together.
     """
 
     code = "queue_full"
 
-    def __init__(self, *, capacity: int) -> None:
+    def __init__(self, *, capacity: int, live: int | None = None, offered: int = 1) -> None:
         self.capacity = capacity
+        self.live = capacity if live is None else live
+        self.offered = offered
         super().__init__(
-            f"{capacity} work items are already waiting or under way; "
+            f"{self.live} work items are already waiting or under way and {offered} more would "
+            f"exceed the queue's {capacity}; "
             "await some results first or raise SupervisionConfig.queue_capacity"
+        )
+
+
+class UnknownWorkItemError(WorkError):
+    """Nobody has submitted an item with this id.
+
+    Attributes:
+        item_id: The id that does not exist.
+    """
+
+    code = "unknown_work_item"
+
+    def __init__(self, *, item_id: str) -> None:
+        self.item_id = item_id
+        super().__init__(f"there is no work item {item_id!r}; submit it first")
+
+
+class IllegalWorkStateError(WorkError):
+    """What was asked of a work item does not go with the state it is in.
+
+    Attributes:
+        item_id: The item.
+        state: The state it is in.
+        wanted: What was asked for, such as `complete`.
+        legal: The states in which that can be asked.
+    """
+
+    code = "illegal_work_state"
+
+    def __init__(self, *, item_id: str, state: str, wanted: str, legal: tuple[str, ...]) -> None:
+        self.item_id = item_id
+        self.state = state
+        self.wanted = wanted
+        self.legal = legal
+        super().__init__(
+            f"cannot {wanted} work item {item_id!r}: it is {state}, not {' or '.join(legal)}"
+        )
+
+
+class StaleClaimError(WorkError):
+    """Somebody still works on an attempt that is over; what came of it does not count.
+
+    Attributes:
+        item_id: The item.
+        attempt: The attempt that the caller holds.
+        current: The item's attempt by now.
+        state: The state the item is in.
+    """
+
+    code = "stale_claim"
+
+    def __init__(self, *, item_id: str, attempt: int, current: int, state: str) -> None:
+        self.item_id = item_id
+        self.attempt = attempt
+        self.current = current
+        self.state = state
+        super().__init__(
+            f"attempt {attempt} at work item {item_id!r} is not under way: the item is {state} "
+            f"in attempt {current}; drop what came of the other attempt"
         )
 
 
@@ -246,6 +392,22 @@ class ResultTimeoutError(WorkError, TimeoutError):
             f"no result of work item {item_id!r} within {timeout_s:g} s; it is still {state} "
             "and goes on (await the handle again, or give the item itself a timeout_s)"
         )
+
+
+class StateTimeoutError(WorkError, TimeoutError):
+    """The system did not come into the state that was waited for.
+
+    Attributes:
+        timeout_s: How long was waited, in seconds.
+        found: The state when the patience ended, in words.
+    """
+
+    code = "state_timeout"
+
+    def __init__(self, *, timeout_s: float, found: str) -> None:
+        self.timeout_s = timeout_s
+        self.found = found
+        super().__init__(f"the state waited for did not come within {timeout_s:g} s; now: {found}")
 
 
 # --- actors and supervisors ------------------------------------------------------------
@@ -312,21 +474,36 @@ class AskTimeoutError(ActorError, TimeoutError):
 
 
 class StartError(ActorError):
-    """A child did not start, so its supervisor did not either.
+    """A child did not start.
 
     Attributes:
         path: The child's path.
         reason: What its start raised, in words.
+        undone: Whether its supervisor was starting too, and so did not start either.
     """
 
     code = "start"
 
-    def __init__(self, *, path: str, reason: str) -> None:
+    def __init__(self, *, path: str, reason: str, undone: bool = True) -> None:
         self.path = path
         self.reason = reason
-        super().__init__(
-            f"{path} did not start: {reason}; the children before it were stopped again"
-        )
+        self.undone = undone
+        rest = "; the children before it were stopped again" if undone else ""
+        super().__init__(f"{path} did not start: {reason}{rest}")
+
+
+class TreeNotRunningError(ActorError):
+    """The supervision tree is not up.
+
+    Attributes:
+        reason: Why not.
+    """
+
+    code = "tree_not_running"
+
+    def __init__(self, *, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the supervision tree does not run: {reason}")
 
 
 class RestartIntensityError(ActorError):
@@ -471,6 +648,42 @@ class UnusableAnswerError(AgentError):
         super().__init__(f"Claude's answer cannot be used: {problem}; it begins {excerpt!r}")
 
 
+class AnswerTooLongError(AgentError):
+    """Claude's answer did not fit, so it ends in the middle.
+
+    Attributes:
+        stop_reason: The API's word for the bound that was met.
+        max_tokens: How many tokens the answer was allowed.
+    """
+
+    code = "answer_too_long"
+
+    def __init__(self, *, stop_reason: str, max_tokens: int) -> None:
+        self.stop_reason = stop_reason
+        self.max_tokens = max_tokens
+        super().__init__(
+            f"Claude's answer is incomplete ({stop_reason}; it was allowed {max_tokens} tokens); "
+            "raise AgentSettings.max_tokens or make the item smaller"
+        )
+
+
+class RefusalError(AgentError):
+    """Claude declined to do the work.
+
+    Attributes:
+        explanation: The API's explanation, or Claude's own words; may be empty.
+    """
+
+    code = "refusal"
+
+    def __init__(self, *, explanation: str) -> None:
+        self.explanation = explanation
+        super().__init__(
+            f"Claude declined this work item: {explanation or 'it gave no explanation'}; "
+            "asking again changes nothing, change the item"
+        )
+
+
 class ToolError(AgentError):
     """A tool refused or failed; the text goes back to Claude as the tool's result."""
 
@@ -562,6 +775,12 @@ class ClaudeStatusError(ClaudeError):
         self.retry_after_s = retry_after_s
         named = f" (request {request_id})" if request_id else ""
         super().__init__(f"Claude answered {status} {error_type}: {message}{named}")
+
+
+class ClaudeRequestError(ClaudeStatusError):
+    """The API does not take this request as it is; asking again changes nothing."""
+
+    code = "claude_request"
 
 
 class ClaudeStreamError(ClaudeError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from mnemosyne_core.work._claim import Claim, Progress, QueuedItem, QueueSnapshot
+from mnemosyne_core.work._graph import dependency_order
 from mnemosyne_core.work._phase import Phase
+from mnemosyne_core.work._queue import WorkQueue
 from mnemosyne_core.work._values import (
     AgentRole,
     Decision,
     Failure,
     Gate,
+    Guidance,
     Namespace,
     Usage,
     Verdict,
@@ -19,15 +23,22 @@ from mnemosyne_core.work._values import (
 
 __all__ = [
     "AgentRole",
+    "Claim",
     "Decision",
     "Failure",
     "Gate",
+    "Guidance",
     "Namespace",
     "Phase",
+    "Progress",
+    "QueueSnapshot",
+    "QueuedItem",
     "Usage",
     "Verdict",
     "WorkItem",
+    "WorkQueue",
     "WorkResult",
     "WorkState",
+    "dependency_order",
     "problems_of",
 ]

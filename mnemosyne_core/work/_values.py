@@ -120,6 +120,11 @@ class WorkItem(Value):
             raise ValueError("the same dependency is named twice")
         return self
 
+    @property
+    def wants_review(self) -> bool:
+        """Whether its result is judged before it is complete; a review itself is not."""
+        return self.review and self.role is not AgentRole.REVIEWER
+
     @classmethod
     def parse(cls, given: object, *, mint_id: str | None = None) -> WorkItem:
         """A work item from what a caller handed over.
@@ -296,6 +301,12 @@ class Verdict(Value):
         if self.decision is not Decision.APPROVE and not self.issues:
             raise ValueError("not approved, but no issue says why")
         return self
+
+
+class Guidance(Value):
+    """What an optimizer makes of a verdict: what the next attempt should know."""
+
+    guidance: tuple[Text, ...] = Field(min_length=1)
 
 
 class WorkState(StrEnum):

@@ -1,0 +1,23 @@
+"""What runs behind the bridge: an agent's session, its tool loop, its tools and prompts."""
+
+from __future__ import annotations
+
+from mnemosyne_core.agents._agent import Agent, ClaudeAgent, create_agent
+from mnemosyne_core.agents._failures import is_items_fault
+from mnemosyne_core.agents._settings import AgentSettings
+from mnemosyne_core.agents._tool import AnyTool, Tool, ToolContext
+from mnemosyne_core.agents._toolset import tools_for
+from mnemosyne_core.agents._workspace import Workspace
+
+__all__ = [
+    "Agent",
+    "AgentSettings",
+    "AnyTool",
+    "ClaudeAgent",
+    "Tool",
+    "ToolContext",
+    "Workspace",
+    "create_agent",
+    "is_items_fault",
+    "tools_for",
+]
