@@ -1,0 +1,52 @@
+"""How a bridge watches over its agent."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import PositiveFloat, PositiveInt, model_validator
+
+from mnemosyne_core._value import Value
+
+
+class BridgeSettings(Value):
+    """Bounds of one bridge; durations are in seconds of the runtime's clock."""
+
+    transport: str = "task"
+    """Name of the transport, as plug-ins offer them."""
+
+    default_timeout_s: PositiveFloat = 300.0
+    """Bound on one attempt at an item that has no `timeout_s` of its own."""
+
+    max_concurrent: PositiveInt = 4
+    """Items that the agent works on at the same time; more of them wait their turn."""
+
+    window_s: PositiveFloat = 60.0
+    """How long an error counts."""
+
+    degraded_after: PositiveInt = 3
+    """Errors in the window that make the agent degraded."""
+
+    restart_after: PositiveInt = 5
+    """Errors in the window that make the bridge replace the agent."""
+
+    heartbeat_s: PositiveFloat = 30.0
+    """Time between two signs of life."""
+
+    start_timeout_s: PositiveFloat = 30.0
+    """Bound on the start of an agent's session."""
+
+    cancel_s: PositiveFloat = 1.0
+    """How long work that was cancelled may take to end; then nobody waits for it any more."""
+
+    shutdown_s: PositiveFloat = 5.0
+    """Bound on the end of an agent: its work, then its session."""
+
+    @model_validator(mode="after")
+    def _degrades_before_it_restarts(self) -> Self:
+        if self.degraded_after > self.restart_after:
+            raise ValueError(
+                f"degraded_after ({self.degraded_after}) is beyond restart_after "
+                f"({self.restart_after}); an agent is degraded before it is replaced"
+            )
+        return self
