@@ -8,4 +8,6 @@ from pydantic import BaseModel, ConfigDict
 class Value(BaseModel):
     """Immutable, keyword-only, validated; an unknown field is an error, not a surprise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )

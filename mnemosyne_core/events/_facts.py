@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from mnemosyne_core._value import Value
-from mnemosyne_core.work import AgentRole, Failure, Phase, Verdict, WorkItem, WorkResult
+from mnemosyne_core.work import AgentRole, Failure, Phase, Usage, Verdict, WorkItem, WorkResult
 
 # --- the tree --------------------------------------------------------------------------
 
 
 class TreeStarted(Value):
-    """The supervision tree is up; what could not start is named by its own event."""
+    """The supervision tree begins its run; what starts, or cannot, has events of its own."""
 
     kind: Literal["tree_started"] = "tree_started"
 
@@ -207,6 +207,8 @@ class WorkReviewed(Value):
     kind: Literal["work_reviewed"] = "work_reviewed"
     item_id: str
     verdict: Verdict
+    usage: Usage = Usage()
+    """What the review itself cost."""
 
 
 class FeedbackConsolidated(Value):
@@ -215,6 +217,8 @@ class FeedbackConsolidated(Value):
     kind: Literal["feedback_consolidated"] = "feedback_consolidated"
     item_id: str
     guidance: tuple[str, ...]
+    usage: Usage = Usage()
+    """What the consolidation itself cost."""
 
 
 class WorkReleased(Value):

@@ -98,7 +98,7 @@ class WorkQueue:
         self._dependents: dict[str, list[str]] = {}
         self._under_way: dict[str, _Entry] = {}
         # Heaps of ranks, by role, so that a role without an agent blocks no other.
-        # A rank whose item has left its place by another way is dropped when it comes up.
+        # An item that ends unclaimed leaves its rank behind, to be dropped when it comes up.
         self._ready: dict[AgentRole, list[tuple[int, int, str]]] = {role: [] for role in AgentRole}
 
     # --- what comes in ---
@@ -451,13 +451,9 @@ class WorkQueue:
         self._dependents.pop(item_id, None)
         return tuple(found for found in lost if found in self._live)
 
-    def _is_current(self, rank: tuple[int, int, str]) -> bool:
-        entry = self._live.get(rank[2])
-        return entry is not None and entry.is_ready
-
     def _prune(self, heap: list[tuple[int, int, str]]) -> bool:
-        """Drop what is out of date from the top of `heap`, and say whether anything is left."""
-        while heap and not self._is_current(heap[0]):
+        """Drop finished items from the top of `heap`, and say whether anything is left."""
+        while heap and heap[0][2] not in self._live:
             heappop(heap)
         return bool(heap)
 
