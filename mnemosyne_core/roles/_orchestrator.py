@@ -1,0 +1,331 @@
+"""The orchestrator: decides what is worked on, by whom, and what becomes of it.
+
+The way of an item, each arrow an event that is stored before anything follows
+from it::
+
+    submitted -> claimed -> returned -> reviewed -> completed
+                    ^           |           |
+                    |           |           +-- revise -> consolidated --+
+                    |           +-- retryable failure -------------------+
+                    +-------------------- released <---------------------+
+
+An attempt is a task of this actor. If the actor dies, its attempts die with it:
+the next incarnation finds their items in the journal, recalls whoever still
+works on them, and lets them go round again as a new attempt. That is delivery
+at least once; the attempt number says which time it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+from pydantic import PositiveFloat, PositiveInt
+
+from mnemosyne_core._value import Value
+from mnemosyne_core.errors import ActorDownError, MailboxFullError, WorkError
+from mnemosyne_core.events import (
+    Event,
+    PhaseChanged,
+    WorkBlocked,
+    WorkCancelled,
+    WorkClaimed,
+    WorkCompleted,
+    WorkFailed,
+    WorkReleased,
+    WorkSubmitted,
+)
+from mnemosyne_core.observe import ItemState, StateManager
+from mnemosyne_core.roles._agent_actor import AgentActor, BridgeFactory
+from mnemosyne_core.roles._attempt import Attempt, MissingAgent, Outcome
+from mnemosyne_core.roles._messages import AdvancePhase, Cancel, Recall, Submit, Wake
+from mnemosyne_core.roles._peers import Peers
+from mnemosyne_core.roles._steps import Step, attempts_exhausted, dependency_failed
+from mnemosyne_core.storage import Journal
+from mnemosyne_core.supervision import Context, Exit
+from mnemosyne_core.work import (
+    AgentRole,
+    Claim,
+    Failure,
+    Phase,
+    WorkItem,
+    WorkQueue,
+    WorkResult,
+    WorkState,
+)
+
+LEASE_GRACE_S = 30.0
+"""How much longer than its own time-out an item is left with a worker that gives no sign."""
+
+
+class OrchestratorSettings(Value):
+    """What an orchestrator may take on."""
+
+    queue_capacity: PositiveInt = 1000
+    """Bound on live items."""
+
+    max_concurrent: PositiveInt = 4
+    """Bound on attempts under way."""
+
+    default_timeout_s: PositiveFloat = 300.0
+    """Bound on an attempt whose item names none, in seconds."""
+
+    missing_agent: MissingAgent = MissingAgent.FAIL
+
+
+class Orchestrator(AgentActor):
+    """Keeps the queue, starts attempts, and decides what follows from them."""
+
+    def __init__(
+        self,
+        bridge: BridgeFactory,
+        *,
+        journal: Journal,
+        state: StateManager,
+        peers: Peers,
+        settings: OrchestratorSettings | None = None,
+    ) -> None:
+        """An orchestrator over the items that `journal` holds; `state` follows the same events."""
+        super().__init__(bridge)
+        self._journal = journal
+        self._state = state
+        self._peers = peers
+        self._settings = settings or OrchestratorSettings()
+        self._queue = WorkQueue(capacity=self._settings.queue_capacity)
+        self._attempts: dict[str, asyncio.Task[None]] = {}
+        self._last: dict[str, int] = {}
+        """For each live item, the sequence number of the last event about it."""
+        self._blocked: set[str] = set()
+        """Items whose missing agent has been reported."""
+
+    # --- messages ---
+
+    async def started(self, context: Context) -> None:
+        """Take over what the journal holds, then look for work."""
+        self._resume(context)
+        await super().started(context)
+        self._dispatch(context)
+
+    async def receive(self, message: object, context: Context) -> object:
+        """See `Submit`, `Cancel`, `AdvancePhase` and `Wake`."""
+        match message:
+            case Submit(items=items):
+                return self._submit(items, context)
+            case Cancel(item_id=item_id, reason=reason):
+                return self._cancel(item_id, reason, context)
+            case AdvancePhase(to=phase):
+                return self._advance(phase, context)
+            case Wake():
+                self._dispatch(context)
+                return None
+            case _:
+                return await super().receive(message, context)
+
+    async def stopping(self, reason: Exit) -> None:
+        """End the attempts first: they talk to the bridges that close next."""
+        tasks = tuple(self._attempts.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await super().stopping(reason)
+
+    # --- what comes in ---
+
+    def _submit(self, items: tuple[WorkItem, ...], context: Context) -> tuple[int, ...] | None:
+        try:
+            self._queue.check(items)
+        except WorkError as error:
+            context.defer().fail(error)
+            return None
+        events = self._journal.record_all(
+            [WorkSubmitted(item=item) for item in items], agent=context.path, by=context.by
+        )
+        never = self._queue.add(items)
+        self._last.update(zip((item.id for item in items), (e.seq for e in events), strict=True))
+        self._fail_dependents(never, context)
+        self._dispatch(context)
+        return tuple(event.seq for event in events)
+
+    def _cancel(self, item_id: str, reason: str, context: Context) -> bool:
+        if item_id not in self._queue or self._queue.state(item_id).is_final:
+            return False
+        event = self._record(WorkCancelled(item_id=item_id, reason=reason), item_id, context)
+        dependents = self._queue.cancel(item_id)
+        if (task := self._attempts.pop(item_id, None)) is not None:
+            task.cancel()
+        self._forget(item_id)
+        self._fail_dependents(dependents, context, cause=event)
+        self._dispatch(context)
+        return True
+
+    def _advance(self, to: Phase, context: Context) -> Phase | None:
+        try:
+            previous = self._state.phase
+            previous.advance(to)
+        except WorkError as error:
+            context.defer().fail(error)
+            return None
+        self._journal.record(
+            PhaseChanged(previous=previous, phase=to), agent=context.path, by=context.by
+        )
+        return to
+
+    # --- attempts ---
+
+    def _dispatch(self, context: Context) -> None:
+        """Start attempts while there is work, an agent for it, and room."""
+        roles = [role for role in AgentRole if self._peers.ref(role) is not None]
+        if self._settings.missing_agent is MissingAgent.WAIT:
+            self._report_blocked(context)
+            roles = [role for role in roles if self._peers.why_missing(role) is None]
+        while len(self._attempts) < self._settings.max_concurrent:
+            claim = self._claim(roles, context)
+            if claim is None:
+                return
+            self._begin(claim, context)
+
+    def _claim(self, roles: list[AgentRole], context: Context) -> Claim | None:
+        now_s = context.clock.monotonic()
+        claim = self._queue.claim(
+            now_s=now_s,
+            worker=context.path,
+            lease_s=self._settings.default_timeout_s + LEASE_GRACE_S,
+            roles=roles,
+        )
+        if claim is None or claim.item.timeout_s is None:
+            return claim
+        return self._queue.extend(
+            claim.item.id,
+            attempt=claim.attempt,
+            now_s=now_s,
+            lease_s=claim.item.timeout_s + LEASE_GRACE_S,
+        )
+
+    def _begin(self, claim: Claim, context: Context) -> None:
+        item = claim.item
+        self._blocked.discard(item.id)
+        claimed = self._record(
+            WorkClaimed(item_id=item.id, worker=item.role.value), item.id, context, claim.attempt
+        )
+        attempt = Attempt(
+            claim,
+            queue=self._queue,
+            peers=self._peers,
+            recorder=self._journal,
+            clock=context.clock,
+            path=context.path,
+            missing_agent=self._settings.missing_agent,
+        )
+        self._attempts[item.id] = context.spawn(
+            self._run(attempt, claim, claimed, context), name=f"attempt {item.id}#{claim.attempt}"
+        )
+
+    async def _run(self, attempt: Attempt, claim: Claim, claimed: Event, context: Context) -> None:
+        outcome = await attempt.run(claimed.seq)
+        del self._attempts[claim.item.id]
+        self._settle(claim, outcome, context)
+        self._dispatch(context)
+
+    def _settle(self, claim: Claim, outcome: Outcome, context: Context) -> None:
+        """Store what the attempt came to, then act on it."""
+        item, attempt = claim.item, claim.attempt
+        self._last[item.id] = outcome.by
+        if outcome.step is Step.COMPLETE:
+            fact = WorkCompleted(item_id=item.id, result=outcome.result)
+            self._record(fact, item.id, context, attempt)
+            self._queue.complete(item.id, attempt=attempt)
+            self._forget(item.id)
+        elif outcome.step is Step.RETRY and attempt < item.max_attempts:
+            assert outcome.result.error is not None, "a success is not retried"
+            reason = outcome.result.error.message
+            self._record(WorkReleased(item_id=item.id, reason=reason), item.id, context, attempt)
+            self._queue.release(item.id, attempt=attempt, guidance=outcome.guidance)
+        else:
+            self._fail(item, attempt, outcome, context)
+
+    def _fail(self, item: WorkItem, attempt: int, outcome: Outcome, context: Context) -> None:
+        result = outcome.result
+        if outcome.step is Step.RETRY and item.max_attempts > 1:
+            assert result.error is not None, "a success is not retried"
+            exhausted = attempts_exhausted(item, result.error)
+            result = result.model_copy(update={"error": exhausted})
+        fact = WorkFailed(item_id=item.id, result=result)
+        event = self._record(fact, item.id, context, attempt)
+        dependents = self._queue.fail(item.id, attempt=attempt)
+        self._forget(item.id)
+        self._fail_dependents(dependents, context, cause=event)
+
+    def _fail_dependents(
+        self, item_ids: Iterable[str], context: Context, *, cause: Event | None = None
+    ) -> None:
+        """Fail what waits for something that will never be completed."""
+        for item_id in item_ids:
+            item = self._queue.item(item_id)
+            lost = next(
+                d
+                for d in item.dependencies
+                if self._queue.state(d) in (WorkState.FAILED, WorkState.CANCELLED)
+            )
+            failure = dependency_failed(lost, self._queue.state(lost).value)
+            if cause is not None:
+                self._last[item_id] = cause.seq
+            fact = WorkFailed(item_id=item_id, result=WorkResult.failed(item, failure))
+            self._record(fact, item_id, context)
+            self._queue.fail(item_id)
+            self._forget(item_id)
+
+    def _report_blocked(self, context: Context) -> None:
+        """Say once of each item that is ready that its agent is missing."""
+        for item in self._queue.ready():
+            reason = self._peers.why_missing(item.role)
+            if reason is not None and item.id not in self._blocked:
+                self._blocked.add(item.id)
+                self._record(WorkBlocked(item_id=item.id, reason=reason), item.id, context)
+
+    # --- after a restart ---
+
+    def _resume(self, context: Context) -> None:
+        """Put what the journal holds back into the queue; attempts under way end here."""
+        for stored in self._journal.live_items():
+            if stored.state is not WorkState.WAITING:
+                self._interrupt(stored, context)
+        never = self._queue.restore(self._journal.live_items(), finished=self._journal.finished())
+        self._fail_dependents(never, context)
+
+    def _interrupt(self, stored: ItemState, context: Context) -> None:
+        """Record the end of an attempt whose orchestrator ended, and recall its worker."""
+        item, reason = stored.item, "the orchestrator ended during the attempt"
+        for role in (item.role, AgentRole.REVIEWER, AgentRole.OPTIMIZER):
+            if (ref := self._peers.ref(role)) is not None and role is not AgentRole.ORCHESTRATOR:
+                with suppress(ActorDownError, MailboxFullError):
+                    ref.send_nowait(Recall(item_id=item.id), by=context.by)
+        if stored.attempt < item.max_attempts:
+            fact = WorkReleased(item_id=item.id, reason=reason)
+            self._record(fact, item.id, context, stored.attempt)
+            return
+        interrupted = Failure(code="interrupted", message=reason)
+        failure = attempts_exhausted(item, interrupted)
+        result = WorkResult.failed(item, failure, attempt=stored.attempt)
+        self._record(WorkFailed(item_id=item.id, result=result), item.id, context, stored.attempt)
+
+    # --- bookkeeping ---
+
+    def _record(
+        self,
+        fact: WorkBlocked | WorkCancelled | WorkClaimed | WorkCompleted | WorkFailed | WorkReleased,
+        item_id: str,
+        context: Context,
+        attempt: int = 1,
+    ) -> Event:
+        """Store a fact about an item, caused by the last one about it."""
+        event = self._journal.record(
+            fact, agent=context.path, attempt=attempt, by=self._last.get(item_id, context.by)
+        )
+        self._last[item_id] = event.seq
+        return event
+
+    def _forget(self, item_id: str) -> None:
+        """Let go of what is kept about live items only."""
+        self._last.pop(item_id, None)
+        self._blocked.discard(item_id)
