@@ -1,0 +1,177 @@
+"""The in-process door: stands between every HTTP client of this process and the network.
+
+It is installed once per run, because patching all clients costs more than a replayed
+call; from test to test only the current cassette changes. That is a plain attribute
+and no context variable, because threads do not inherit those.
+
+What a request meets:
+
+=====================  ===================  ====================================
+the request goes to    a cassette is open   no cassette is open
+=====================  ===================  ====================================
+Claude                 the cassette         refused in replay, else forwarded
+Claude on this host    the cassette         passes
+somewhere else         passes, or is refused where other hosts are blocked
+=====================  ===================  ====================================
+
+Claude on this host is the Messages API on a loopback address that nobody declared as
+a base URL: a test's own stand-in, which cannot leave the machine.
+
+The httpx2 transports (the SDK's) and httpx's get handlers of our own that stream; all
+other clients are covered by vcrpy's stubs, which read an answer whole.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from enum import Enum, auto
+from functools import lru_cache
+
+from mnemosyne_core import lane
+from pytest_mnemosyne.cassette._cassette import Cassette
+from pytest_mnemosyne.cassette._interaction import Request
+from pytest_mnemosyne.cassette._miss import NoCassetteError, OtherHostError
+from pytest_mnemosyne.cassette._modes import RecordMode
+from pytest_mnemosyne.cassette._upstream import Upstream
+from pytest_mnemosyne.wire import Address, ClaudeHosts, is_loopback
+
+Refusal = NoCassetteError | OtherHostError
+
+
+class _Goes(Enum):
+    """Where a request goes."""
+
+    CLAUDE = auto()
+    STAND_IN = auto()
+    HERE = auto()
+    ELSEWHERE = auto()
+
+
+class Door:
+    """Intercepts this process's requests to Claude while it is installed."""
+
+    def __init__(
+        self,
+        *,
+        mode: RecordMode,
+        hosts: ClaudeHosts | None = None,
+        upstream: Upstream | None = None,
+        block_other_hosts: bool = False,
+        on_uncovered: Callable[[Refusal], None] | None = None,
+    ) -> None:
+        """Make a door that is not installed yet.
+
+        Args:
+            mode: What happens to a request to Claude while no cassette is open.
+            hosts: What counts as Claude; by default the known hosts and those that the
+                environment points clients at.
+            upstream: Where forwarded requests go instead of where they were sent.
+            block_other_hosts: Refuse requests to hosts that are not Claude's, those on
+                this machine excepted.
+            on_uncovered: Told about a refused request, in the thread that made it, before
+                the error is raised there.
+        """
+        self.mode = mode
+        self.upstream = upstream
+        self._hosts = hosts or ClaudeHosts.from_environment(os.environ)
+        self._block_other_hosts = block_other_hosts
+        self._on_uncovered = on_uncovered
+        self._current: Cassette | None = None
+        self._patches: AbstractContextManager[object] | None = None
+        self._probed = False
+        self._goes_to = lru_cache(maxsize=256)(self._judge)
+
+    @property
+    def current(self) -> Cassette | None:
+        """The cassette that is open."""
+        return self._current
+
+    @property
+    def installed(self) -> bool:
+        """Whether requests are intercepted."""
+        return self._patches is not None
+
+    def install(self) -> None:
+        """Put the door in place; a second call does nothing.
+
+        Raises:
+            UncoveredClientError: The anthropic package is imported and its requests
+                would not pass here.
+        """
+        if self._patches is not None:
+            return
+        from pytest_mnemosyne.cassette._door_vcrpy import interception
+
+        patches = interception(self)
+        patches.__enter__()
+        self._patches = patches
+        try:
+            self._probe()
+        except BaseException:
+            self.uninstall()
+            raise
+
+    def uninstall(self) -> None:
+        """Take the door away; what it replaced is back. A second call does nothing."""
+        patches, self._patches = self._patches, None
+        if patches is not None:
+            patches.__exit__(None, None, None)
+
+    @contextmanager
+    def playing(self, cassette: Cassette) -> Iterator[Cassette]:
+        """Make `cassette` the current one for the block, installing the door if need be."""
+        self.install()
+        self._probe()
+        previous, self._current = self._current, cassette
+        try:
+            yield cassette
+        finally:
+            self._current = previous
+            # The code under test may have brought the SDK only now.
+            self._probe()
+
+    def meet(self, method: str, url: str) -> Cassette | None:
+        """The cassette that a request belongs to; `None` where it passes untouched.
+
+        Raises:
+            NoCassetteError: It goes to Claude, there is no cassette, and the mode is replay.
+            OtherHostError: It goes elsewhere, and other hosts are blocked.
+        """
+        match self._goes_to(url):
+            case _Goes.CLAUDE:
+                if self._current is None and not self.mode.forwards:
+                    request = Request(method=method, url=url)
+                    raise self._told(NoCassetteError(request=request, lane=lane.current.get()))
+                # Without a cassette it is forwarded through one that nobody keeps.
+                return self._current or Cassette(None, mode=RecordMode.LIVE)
+            case _Goes.STAND_IN:
+                return self._current
+            case _Goes.ELSEWHERE if self._block_other_hosts:
+                raise self._told(OtherHostError(method=method, url=url))
+            case _:
+                return None
+
+    def _judge(self, url: str) -> _Goes:
+        address = Address.of(url)
+        if self._hosts.covers(url):
+            return _Goes.CLAUDE
+        if address is None or not is_loopback(address.host):
+            return _Goes.ELSEWHERE
+        return _Goes.STAND_IN if "/v1/messages" in address.path else _Goes.HERE
+
+    def _told(self, error: Refusal) -> Refusal:
+        if self._on_uncovered is not None:
+            self._on_uncovered(error)
+        return error
+
+    def _probe(self) -> None:
+        """Prove once, as soon as the SDK is there, that its requests pass through here."""
+        if self._probed or self._patches is None or "anthropic" not in sys.modules:
+            return
+        from pytest_mnemosyne.cassette._door_probe import probe
+
+        probe()
+        self._probed = True

@@ -1,0 +1,208 @@
+"""Handlers for the transports of httpx2, which the SDK uses, and of httpx, its sibling.
+
+The two libraries have the same shape and different classes, so a pair of handlers is
+made for each. They replace the transport's `handle_request` and
+`handle_async_request`; connections, proxies and TLS stay the client's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from pytest_mnemosyne.cassette._cassette import Cassette
+from pytest_mnemosyne.cassette._exchange import OWN_HEADERS, READ_HEADERS, Call, call_of
+from pytest_mnemosyne.cassette._httpx_streams import Endings, stream_types
+from pytest_mnemosyne.cassette._interaction import Interaction, Outcome
+from pytest_mnemosyne.cassette._recorder import Recording, without_wire_headers
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from pytest_mnemosyne.cassette._door import Door
+
+    SyncMethod = Callable[[httpx2.HTTPTransport, httpx2.Request], httpx2.Response]
+    AsyncMethod = Callable[[httpx2.AsyncHTTPTransport, httpx2.Request], Awaitable[httpx2.Response]]
+
+PROBE_HOST = "probe.mnemosyne.invalid"
+"""Requests to this host end in the handlers: they prove that a client passes here."""
+
+PROBE_STATUS = 299
+"""What they are answered with; no server sends it."""
+
+_REPLACED = "__mnemosyne_replaced__"
+_READ = frozenset(name.encode() for name in READ_HEADERS)
+_OWN = frozenset(name.encode() for name in OWN_HEADERS)
+
+
+class HttpxHandlers:
+    """The handlers of one door for one library."""
+
+    def __init__(self, door: Door, library: Any) -> None:
+        """`library` is the module httpx2, or httpx."""
+        self._door = door
+        self._lib = library
+        self._endings = Endings(library)
+        self._streams = stream_types(library)
+
+    def patches(self) -> tuple[tuple[type, str, object], ...]:
+        """What to replace: class, attribute, and the replacement."""
+        sync, unsync = self._lib.HTTPTransport, self._lib.AsyncHTTPTransport
+        return (
+            (sync, "handle_request", self._sync(replaced(sync.handle_request))),
+            (unsync, "handle_async_request", self._async(replaced(unsync.handle_async_request))),
+        )
+
+    def _sync(self, real: SyncMethod) -> SyncMethod:
+        def handle_request(
+            transport: httpx2.HTTPTransport, asked: httpx2.Request
+        ) -> httpx2.Response:
+            if asked.url.host == PROBE_HOST:
+                return self._response(PROBE_STATUS)
+            cassette = self._meet(asked)
+            if cassette is None:
+                return real(transport, asked)
+            asked.read()
+            call = _call(cassette, asked)
+            interaction = call.answer()
+            if interaction is None:
+                return self._forward(call, transport, asked, real)
+            if interaction.response is None:
+                raise self._endings.of(interaction.outcome) or call.overrun()
+            return self._played(call, interaction)
+
+        setattr(handle_request, _REPLACED, real)
+        return handle_request
+
+    def _async(self, real: AsyncMethod) -> AsyncMethod:
+        async def handle_async_request(
+            transport: httpx2.AsyncHTTPTransport, asked: httpx2.Request
+        ) -> httpx2.Response:
+            if asked.url.host == PROBE_HOST:
+                return self._response(PROBE_STATUS)
+            cassette = self._meet(asked)
+            if cassette is None:
+                return await real(transport, asked)
+            await asked.aread()
+            call = _call(cassette, asked)
+            interaction = call.answer()
+            if interaction is None:
+                return await self._forward_async(call, transport, asked, real)
+            await _checkpoint()
+            if interaction.response is None:
+                await self._endings.wait(interaction)
+                raise self._endings.of(interaction.outcome) or call.overrun()
+            return self._played(call, interaction)
+
+        setattr(handle_async_request, _REPLACED, real)
+        return handle_async_request
+
+    def _meet(self, asked: httpx2.Request) -> Cassette | None:
+        return self._door.meet(asked.method, str(asked.url))
+
+    # --- replay ------------------------------------------------------------------------
+
+    def _played(self, call: Call, interaction: Interaction) -> httpx2.Response:
+        response = interaction.response
+        assert response is not None
+        if interaction.outcome in (Outcome.COMPLETE, Outcome.CUT) and not response.chunks:
+            stream = self._lib.ByteStream(response.body)
+        else:
+            stream = self._streams.played(interaction, self._endings, call.overrun)
+        headers = [
+            (name.encode(), value.encode())
+            for name, value in without_wire_headers(response.headers)
+        ]
+        return self._response(response.status, headers, stream)
+
+    def _response(
+        self, status: int, headers: list[tuple[bytes, bytes]] | None = None, stream: object = None
+    ) -> httpx2.Response:
+        made: httpx2.Response = self._lib.Response(
+            status, headers=headers, stream=stream or self._lib.ByteStream(b"")
+        )
+        return made
+
+    # --- forwarding --------------------------------------------------------------------
+
+    def _forward(
+        self, call: Call, transport: httpx2.HTTPTransport, asked: httpx2.Request, real: SyncMethod
+    ) -> httpx2.Response:
+        recording = call.recording()
+        try:
+            response = real(transport, self._outgoing(asked))
+        except BaseException as error:
+            self._endings.note(recording, error)
+            raise
+        return self._teed(response, recording, self._streams.tee)
+
+    async def _forward_async(
+        self,
+        call: Call,
+        transport: httpx2.AsyncHTTPTransport,
+        asked: httpx2.Request,
+        real: AsyncMethod,
+    ) -> httpx2.Response:
+        recording = call.recording()
+        try:
+            response = await real(transport, self._outgoing(asked))
+        except BaseException as error:
+            self._endings.note(recording, error)
+            raise
+        return self._teed(response, recording, self._streams.async_tee)
+
+    def _teed(
+        self, response: httpx2.Response, recording: Recording, tee: Callable[..., Any]
+    ) -> httpx2.Response:
+        recording.answer(response.status_code, tuple(response.headers.multi_items()))
+        response.stream = tee(response.stream, recording, self._endings)
+        return response
+
+    def _outgoing(self, asked: httpx2.Request) -> httpx2.Request:
+        """The request as upstream gets it: without our headers, to where it is to go."""
+        upstream = self._door.upstream
+        url = self._lib.URL(upstream.rebased(str(asked.url))) if upstream else asked.url
+        headers = [
+            (name, url.netloc if name.lower() == b"host" else value)
+            for name, value in asked.headers.raw
+            if name.lower() not in _OWN
+        ]
+        made: httpx2.Request = self._lib.Request(
+            asked.method,
+            url,
+            headers=headers,
+            stream=asked.stream,
+            extensions=asked.extensions,
+        )
+        return made
+
+
+def replaced(method: Any) -> Any:
+    """What `method` stands for, should it be a handler of another door.
+
+    So that of two doors, one installed inside the other, the inner one alone decides.
+    """
+    return getattr(method, _REPLACED, method)
+
+
+def _call(cassette: Cassette, asked: httpx2.Request) -> Call:
+    headers = [
+        (name.decode(), value.decode("utf-8", "replace"))
+        for raw, value in asked.headers.raw
+        if (name := raw.lower()) in _READ
+    ]
+    return call_of(cassette, asked.method, str(asked.url), headers, asked.content)
+
+
+async def _checkpoint() -> None:
+    """Let other tasks run, as any real answer would: order and cancellation stay honest."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        # Another framework's loop, such as trio's.
+        import anyio.lowlevel
+
+        await anyio.lowlevel.checkpoint()
+    else:
+        await asyncio.sleep(0)

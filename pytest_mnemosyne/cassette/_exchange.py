@@ -1,0 +1,92 @@
+"""From a client's request to the values that a cassette knows, for every door."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mnemosyne_core import lane as lanes
+from mnemosyne_core.errors import UsageError
+from mnemosyne_core.lane import AGENT_HEADER, ATTEMPT_HEADER, Lane
+from pytest_mnemosyne.cassette._cassette import Cassette
+from pytest_mnemosyne.cassette._contents import REQUEST_HEADERS
+from pytest_mnemosyne.cassette._interaction import Interaction, Request
+from pytest_mnemosyne.cassette._miss import CassetteMissError
+from pytest_mnemosyne.cassette._recorder import Recording
+
+OWN_HEADERS = frozenset({AGENT_HEADER, ATTEMPT_HEADER})
+"""The headers that only this project sets; they end at the door."""
+
+_RETRIES = "x-stainless-retry-count"
+_ENCODING = "content-encoding"
+
+READ_HEADERS = REQUEST_HEADERS | OWN_HEADERS | {_RETRIES, _ENCODING}
+"""The headers that a door has to hand over; keys and cookies are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way through a door, to its cassette."""
+
+    cassette: Cassette
+    request: Request
+    lane: Lane | None
+    tries: int
+
+    def answer(self) -> Interaction | None:
+        """What the cassette answers; `None` where the request is to be forwarded."""
+        return self.cassette.answer(self.request, self.lane, tries=self.tries)
+
+    def recording(self) -> Recording:
+        """Begin to record; the request is being forwarded."""
+        return self.cassette.recording(self.request, self.lane, tries=self.tries)
+
+    def overrun(self) -> CassetteMissError:
+        """The client reads on where the recorded one had stopped."""
+        return self.cassette.overrun(self.request, self.lane)
+
+
+def call_of(
+    cassette: Cassette, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
+) -> Call:
+    """Read a client's request.
+
+    Args:
+        cassette: Whose request it is.
+        method: In any case.
+        url: Absolute.
+        headers: Names in lower case; all but `READ_HEADERS` are left out of the request.
+        body: As sent.
+    """
+    given = tuple(each for each in headers if each[0] in READ_HEADERS)
+    found = dict(given)
+    if found.get(_ENCODING) in ("gzip", "deflate"):
+        body = _inflated(body)
+    retries = found.get(_RETRIES, "0")
+    kept = tuple(each for each in given if each[0] in REQUEST_HEADERS)
+    return Call(
+        cassette,
+        Request(method=method.upper(), url=url, headers=kept, body=body),
+        _lane(found),
+        int(retries) + 1 if retries.isdecimal() else 1,
+    )
+
+
+def _lane(found: dict[str, str]) -> Lane | None:
+    """The running agent's lane, or the one that the headers name."""
+    current = lanes.current.get()
+    if current is not None or AGENT_HEADER not in found:
+        return current
+    attempt = found.get(ATTEMPT_HEADER, "1")
+    if not attempt.isdecimal() or int(attempt) < 1:
+        raise UsageError(f"the header {ATTEMPT_HEADER} counts attempts from 1, got {attempt!r}")
+    return Lane(found[AGENT_HEADER], int(attempt))
+
+
+def _inflated(body: bytes) -> bytes:
+    try:
+        # 32: recognise gzip and zlib by their own headers.
+        return zlib.decompress(body, wbits=zlib.MAX_WBITS | 32)
+    except zlib.error:
+        return body

@@ -1,0 +1,71 @@
+"""From a file's bytes to plain data, and what to say of bytes that hold none."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import Final
+
+from pytest_mnemosyne.cassette._yaml import YamlProblem, parse_yaml
+
+
+class UnknownContainer(Exception):  # noqa: N818 - a finding, made an error with a path by its reader
+    """Neither YAML nor JSON, or no recording in it.
+
+    Attributes:
+        container: What it seems to be.
+    """
+
+    def __init__(self, container: str) -> None:
+        self.container = container
+        super().__init__(container)
+
+
+_MAGIC: Final = (
+    (b"\x1f\x8b", "gzip data"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"\x28\xb5\x2f\xfd", "zstandard data"),
+    (b"\x78\x01", "zlib data"),
+    (b"\x78\x5e", "zlib data"),
+    (b"\x78\x9c", "zlib data"),
+    (b"\x78\xda", "zlib data"),
+)
+
+
+def parse_document(data: bytes) -> object:
+    """The plain data in a YAML or JSON file.
+
+    Raises:
+        YamlProblem: It is damaged.
+        UnknownContainer: It is of another kind altogether.
+    """
+    packed = _magic(data)
+    if packed is not None:
+        raise UnknownContainer(packed)
+    if not data.strip():
+        raise YamlProblem(None, "the file is empty")
+    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith((b"{", b"[")):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            # YAML may begin like this too; its reader then says what is wrong.
+            return parse_yaml(data)
+    inner = _packed_in_base64(text)
+    if inner is not None:
+        raise UnknownContainer(f"base64 of {inner}, as a project's own serializer writes it")
+    return parse_yaml(data)
+
+
+def _magic(data: bytes) -> str | None:
+    return next((name for magic, name in _MAGIC if data.startswith(magic)), None)
+
+
+def _packed_in_base64(text: bytes) -> str | None:
+    head = text[:64].strip()
+    try:
+        return _magic(base64.b64decode(head[: len(head) // 4 * 4], validate=True))
+    except (binascii.Error, ValueError):
+        return None

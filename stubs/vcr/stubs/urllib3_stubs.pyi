@@ -1,0 +1,4 @@
+from typing import Any
+
+class _VCRRequestsConnectionMixin:
+    def getresponse(self, *args: Any, **kwargs: Any) -> Any: ...

@@ -1,0 +1,115 @@
+"""The parsed contents that are kept: right, or not used."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mnemosyne_core.lane import Lane
+from pytest_mnemosyne.cassette import (
+    CassetteFile,
+    Chunk,
+    Interaction,
+    Outcome,
+    Recorded,
+    Request,
+    _reading,
+    load,
+    write,
+)
+
+from ._make import STREAM, interaction
+
+FILE = CassetteFile(
+    recorded=Recorded(
+        source="scripted", at=datetime(2026, 1, 1, tzinfo=UTC), test="t", versions={"a": "1"}
+    ),
+    loosened=("dates",),
+    interactions=(
+        interaction(answer=STREAM, chunks=(Chunk(data=STREAM, at_s=0.5),), lane=Lane("a/b", 2)),
+        Interaction(
+            request=Request(method="GET", url="https://api.anthropic.com/v1/models"),
+            response=None,
+            outcome=Outcome.TIMEOUT,
+        ),
+    ),
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "test_x.yaml"
+    write(path, FILE)
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "at" / "need"
+
+
+@pytest.fixture
+def parses(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that were parsed, in order."""
+    parsed: list[Path] = []
+    parse = _reading.parse
+
+    def counted(data: bytes, path: Path) -> CassetteFile:
+        parsed.append(path)
+        return parse(data, path)
+
+    monkeypatch.setattr(_reading, "parse", counted)
+    return parsed
+
+
+def test_a_file_is_parsed_once_and_gives_the_same_again(
+    path: Path, cache: Path, parses: list[Path]
+) -> None:
+    first, second = load(path, cache_dir=cache), load(path, cache_dir=cache)
+
+    assert first == second == FILE
+    assert parses == [path]
+
+
+def test_a_changed_file_is_parsed_anew(path: Path, cache: Path, parses: list[Path]) -> None:
+    load(path, cache_dir=cache)
+    path.write_text(path.read_text().replace("source: scripted", "source: api"))
+
+    changed = load(path, cache_dir=cache)
+
+    assert changed.recorded is not None
+    assert changed.recorded.source == "api"
+    assert len(parses) == 2
+
+
+@pytest.mark.parametrize("at", [0, 8, 20, -1])
+def test_a_damaged_entry_is_not_trusted(
+    path: Path, cache: Path, parses: list[Path], at: int
+) -> None:
+    load(path, cache_dir=cache)
+    (entry,) = cache.iterdir()
+    damaged = bytearray(entry.read_bytes())
+    damaged[at] ^= 1
+    entry.write_bytes(damaged)
+
+    assert load(path, cache_dir=cache) == FILE
+    assert len(parses) == 2
+    assert load(path, cache_dir=cache) == FILE
+    assert len(parses) == 2
+
+
+def test_an_empty_entry_is_not_trusted(path: Path, cache: Path) -> None:
+    load(path, cache_dir=cache)
+    (entry,) = cache.iterdir()
+    entry.write_bytes(b"")
+
+    assert load(path, cache_dir=cache) == FILE
+
+
+def test_a_folder_that_cannot_be_written_does_no_harm(path: Path, tmp_path: Path) -> None:
+    occupied = tmp_path / "occupied"
+    occupied.write_text("")
+
+    assert load(path, cache_dir=occupied) == FILE

@@ -1,0 +1,170 @@
+"""Equal keys for equal questions, and for nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_mnemosyne.cassette import Request
+from pytest_mnemosyne.cassette._key import Key, request_key
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+)
+values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+bodies = st.dictionaries(st.text(max_size=6), values, min_size=1, max_size=5)
+
+
+def key(body: object = None, *, method: str = "POST", url: str = "/v1/messages") -> Key:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return request_key(Request(method=method, url=url, body=raw))
+
+
+def shuffled(value: Any, order: random.Random) -> Any:
+    """The same value with the keys of every object in another order."""
+    if isinstance(value, dict):
+        names = list(value)
+        order.shuffle(names)
+        return {name: shuffled(value[name], order) for name in names}
+    return [shuffled(each, order) for each in value] if isinstance(value, list) else value
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths to everything that holds nothing."""
+    if isinstance(value, dict | list) and value:
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        return [leaf for name, each in inner for leaf in leaves(each, (*path, name))]
+    return [path]
+
+
+def replaced(value: Any, path: tuple[Any, ...], leaf: object) -> Any:
+    made = copy.deepcopy(value)
+    holder = made
+    for name in path[:-1]:
+        holder = holder[name]
+    holder[path[-1]] = leaf
+    return made
+
+
+@given(
+    bodies, st.randoms(use_true_random=False), st.sampled_from([None, 0, 2, "\t"]), st.booleans()
+)
+def test_key_order_spacing_and_escapes_do_not_matter(
+    body: dict[str, Any], order: random.Random, indent: int | str | None, ascii_only: bool
+) -> None:
+    spelled = json.dumps(shuffled(body, order), indent=indent, ensure_ascii=ascii_only)
+
+    assert key(spelled.encode("utf-8", "surrogatepass") if ascii_only else spelled.encode()) == key(
+        body
+    )
+
+
+@given(bodies, scalars, st.data())
+def test_any_other_leaf_is_another_question(
+    body: dict[str, Any], leaf: object, data: st.DataObject
+) -> None:
+    path = data.draw(st.sampled_from(leaves(body)))
+    changed = replaced(body, path, leaf)
+    if json.dumps(changed) == json.dumps(body):
+        return
+
+    assert key(changed) != key(body)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(b'{"a": 1}', b'{"a": 1.0}', id="integer-and-float"),
+        pytest.param(b'{"a": 1}', b'{"a": true}', id="integer-and-boolean"),
+        pytest.param(b'{"a": "1"}', b'{"a": 1}', id="text-and-number"),
+        pytest.param(b'{"a": null}', b"{}", id="null-and-absent"),
+        pytest.param(b'{"a": [1, 2]}', b'{"a": [2, 1]}', id="order-of-a-list"),
+        pytest.param('{"a": "\u00e9"}'.encode(), '{"a": "e\u0301"}'.encode(), id="unicode-forms"),
+        pytest.param(b'{"a": "x "}', b'{"a": "x"}', id="space-in-a-text"),
+        pytest.param(b"{}", b"", id="empty-object-and-nothing"),
+        pytest.param(b'{"stream": true}', b"{}", id="stream-and-not"),
+        pytest.param(b'{"a": {"stream": false}}', b'{"a": {}}', id="inner-stream-is-a-value"),
+        pytest.param(b"not json", b"not  json", id="other-bytes"),
+    ],
+)
+def test_these_are_two_questions(one: bytes, other: bytes) -> None:
+    assert key(one) != key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(b'{"a": "\\u00e9"}', '{"a":"\u00e9"}'.encode(), id="escapes"),
+        pytest.param(b'{"a": 0.10}', b'{"a": 0.1}', id="spelling-of-a-float"),
+        pytest.param(b'{"a": 1, "stream": false}', b'{"a": 1}', id="no-stream"),
+        pytest.param(b'\xef\xbb\xbf{"a": 1}', b'{"a": 1}', id="byte-order-mark"),
+        pytest.param(
+            b"--x1\r\nname\r\n--x1--\r\n", b"--other\r\nname\r\n--other--\r\n", id="boundary"
+        ),
+    ],
+)
+def test_these_are_one_question(one: bytes, other: bytes) -> None:
+    assert key(one) == key(other)
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        pytest.param("https://api.anthropic.com/v1/messages", True, id="origin"),
+        pytest.param("http://127.0.0.1:8080/v1/messages", True, id="host-and-port"),
+        pytest.param("https://proxy.example/v1/team/claude/v1/messages", True, id="prefix"),
+        pytest.param("/v1/messages?beta=true", True, id="beta"),
+        pytest.param("/v1/messages?limit=1", False, id="query"),
+        pytest.param("/v1/messages/count_tokens", False, id="path"),
+    ],
+)
+def test_the_path_counts_and_where_it_is_served_does_not(url: str, same: bool) -> None:
+    assert (key({}, url=url) == key({})) is same
+
+
+def test_the_order_of_a_query_does_not_matter_and_its_values_do() -> None:
+    assert key(url="/v1/models?a=1&b=") == key(url="https://h/v1/models?b=&a=1")
+    assert key(url="/v1/models?a=1&b=") != key(url="/v1/models?a=1&b=2")
+
+
+def test_an_escaped_slash_in_a_path_is_no_separator() -> None:
+    assert key(url="/v1/files/a%2Fb") != key(url="/v1/files/a/b")
+    assert key(url="/model/claude%3A0/invoke") == key(url="/model/claude:0/invoke")
+
+
+def test_the_method_counts_in_any_case() -> None:
+    assert key(method="get") == key(method="GET") != key(method="DELETE")
+
+
+def test_headers_do_not_count() -> None:
+    plain = Request(method="POST", url="/v1/messages", body=b"{}")
+    dressed = Request(
+        method="POST", url="/v1/messages", body=b"{}", headers=(("anthropic-beta", "x"),)
+    )
+    assert request_key(plain) == request_key(dressed)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * 100_000, id="nested-beyond-reason"),
+        pytest.param(b"1" * 5_000, id="a-number-beyond-reason"),
+        pytest.param(b'{"a": "\\ud800"}', id="lone-surrogate"),
+        pytest.param(b"\xff\xfe\x00", id="no-text"),
+        pytest.param(b"--\r\n--", id="no-boundary"),
+    ],
+)
+def test_any_body_has_a_key(body: bytes) -> None:
+    assert key(body) == key(body) != key(b"{}")

@@ -1,0 +1,84 @@
+"""Which recorded answer a request gets."""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnemosyne_core.lane import Lane
+from pytest_mnemosyne.cassette import Interaction, Request
+from pytest_mnemosyne.cassette._key import request_key
+from pytest_mnemosyne.cassette._player import Player
+
+lanes = st.sampled_from([None, Lane("executor"), Lane("executor", 2), Lane("reviewer")])
+questions = st.sampled_from([b'"a"', b'"b"', b'"c"'])
+recordings = st.lists(st.tuples(lanes, questions), max_size=20)
+
+
+def recorded(lane: Lane | None, question: bytes) -> Interaction:
+    return Interaction(
+        request=Request(method="POST", url="/v1/messages", body=question), response=None, lane=lane
+    )
+
+
+def taken(player: Player, lane: Lane | None, question: bytes) -> int | None:
+    return player.take(request_key(recorded(lane, question).request), lane)
+
+
+@given(recordings, st.randoms(use_true_random=False))
+def test_each_lane_gets_its_own_answers_in_order_whatever_the_order_of_arrival(
+    written: list[tuple[Lane | None, bytes]], order: object
+) -> None:
+    player = Player([recorded(*each) for each in written])
+    has_lanes = any(lane is not None for lane, _ in written)
+    arriving = list(written)
+    order.shuffle(arriving)  # type: ignore[attr-defined]
+
+    got: dict[tuple[Lane | None, bytes], list[int | None]] = {}
+    for each in arriving:
+        got.setdefault(each, []).append(taken(player, *each))
+
+    assert got == {
+        each: [index for index, other in enumerate(written) if other == each] for each in got
+    }
+    assert all(player.is_played(index) for index in range(len(written)))
+    assert [taken(player, *each) for each in written] == [None] * len(written)
+    assert has_lanes or all(player.serves(i, Lane("any")) for i in range(len(written)))
+
+
+def test_a_cassette_without_lanes_answers_every_agent() -> None:
+    player = Player([recorded(None, b'"a"'), recorded(None, b'"a"')])
+
+    assert taken(player, Lane("executor"), b'"a"') == 0
+    assert taken(player, None, b'"a"') == 1
+
+
+def test_beside_lanes_an_answer_without_one_is_nobody_else_s() -> None:
+    player = Player([recorded(None, b'"a"'), recorded(Lane("executor"), b'"b"')])
+
+    assert taken(player, Lane("executor"), b'"a"') is None
+    assert taken(player, None, b'"a"') == 0
+
+
+def test_how_many_answers_there_ever_were_outlasts_playing() -> None:
+    player = Player([recorded(None, b'"a"')] * 3)
+    key = player.keys[0]
+    taken(player, None, b'"a"')
+
+    assert player.recorded(key, None) == 3
+    assert player.recorded(request_key(recorded(None, b'"x"').request), None) == 0
+
+
+def test_a_lookup_does_not_grow_with_the_cassette() -> None:
+    def cost_s(size: int) -> float:
+        player = Player([recorded(None, str(number).encode()) for number in range(size)])
+        best = 1.0
+        for number in range(0, size, size // 50):
+            started = time.perf_counter()
+            assert player.take(player.keys[number], None) == number
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    assert cost_s(5_000) < 20 * cost_s(50)
