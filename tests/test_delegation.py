@@ -44,6 +44,7 @@ from pytest_mnemosyne.simulation import (
 )
 
 if TYPE_CHECKING:
+    from mnemosyne_core.events import Event
     from mnemosyne_core.tree import SupervisionTree
     from pytest_mnemosyne import BridgeMaker, Cassette, EventLog, TreeMaker
 
@@ -77,6 +78,11 @@ def functions_in(file: Path) -> list[str]:
     """The names of the functions that a Python file defines."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     return [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+
+
+def events_of(log: EventLog, agent: str) -> list[Event]:
+    """What happened to one agent."""
+    return [event for event in log if event.agent == agent]
 
 
 class ToldAgent:
@@ -190,7 +196,7 @@ async def test_bridge_spawn_and_registration(
 ) -> None:
     assert supervision_tree.is_healthy()
     for role in AgentRole:
-        registered = event_log.of(lambda event, role=role: event.agent == role)
+        registered = events_of(event_log, role)
         assert [event.kind for event in registered] == [
             "agent_registered",
             "agent_heartbeat",
@@ -257,8 +263,7 @@ async def test_concurrent_bridges(
     for result in (executed, judged, improved, planned):
         assert result.usage.output_tokens > 0
     for item in items:
-        own = event_log.of(lambda event, item=item: event.agent == item.role)
-        kinds = [event.kind for event in own]
+        kinds = [event.kind for event in events_of(event_log, item.role)]
         assert kinds == ["agent_registered", "agent_heartbeat", "agent_active", "agent_idle"]
 
 

@@ -207,13 +207,13 @@ def _in_words(
 ) -> str:
     there, here = _place(nearest.request), _place(request)
     if there != here:
-        return f"nothing is recorded for {here}; interaction {index} is {there}"
+        return f"nothing is recorded for {here}; interaction {index + 1} is {there}"
     if not found:
-        return f"interaction {index} has the same body but another query"
+        return f"interaction {index + 1} has the same body but another query"
     places = {each.place for each in found}
     alone = " alone" if len(places) == 1 else ""
     more = f" (and {_counted(len(found) - 1, 'difference')} more)" if len(found) > 1 else ""
-    return f"interaction {index} differs in {found[0].place}{alone}: {found[0].words}{more}"
+    return f"interaction {index + 1} differs in {found[0].place}{alone}: {found[0].words}{more}"
 
 
 def _place(request: Request) -> str:

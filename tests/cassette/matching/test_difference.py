@@ -162,7 +162,7 @@ def test_the_nearest_recording_is_the_one_with_the_longest_common_conversation(
     miss = missed(tmp_path, bodies, {"model": "m", "messages": talk("a", "b", "d")})
 
     assert miss.nearest == 2
-    assert miss.words == 'interaction 2 differs in messages[2] (user) alone: "[-c-]{+d+}"'
+    assert miss.words == 'interaction 3 differs in messages[2] (user) alone: "[-c-]{+d+}"'
 
 
 def test_another_endpoint_is_said_to_be_one(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_another_endpoint_is_said_to_be_one(tmp_path: Path) -> None:
         cassette.answer(Request(method="POST", url="https://h/x/v1/messages", body=b"{}"), None)
 
     assert raised.value.miss.words == (
-        "nothing is recorded for POST /v1/messages; interaction 0 is GET /v1/models"
+        "nothing is recorded for POST /v1/messages; interaction 1 is GET /v1/models"
     )
 
 
