@@ -106,8 +106,25 @@ async def run_process(
     Raises:
         OSError: It cannot be started.
     """
-    loop = asyncio.get_running_loop()
-    transport, process = await loop.subprocess_exec(
+    # In a task of its own: a cancellation in the middle of the start would leave the
+    # program running, out of reach of the group that it may have begun to fill.
+    starting = asyncio.create_task(_start(argv, folder, environment, max_bytes))
+    try:
+        await asyncio.wait({starting})
+        transport, process = starting.result()
+        done, _ = await asyncio.wait({process.exited}, timeout=timeout_s)
+    finally:
+        await _see_out(starting)
+    return process.ended(transport.get_returncode() if done else None)
+
+
+_Started = tuple[asyncio.SubprocessTransport, _Process]
+
+
+async def _start(
+    argv: list[str], folder: Path, environment: Mapping[str, str], max_bytes: int
+) -> _Started:
+    return await asyncio.get_running_loop().subprocess_exec(
         lambda: _Process(max_bytes),
         *argv,
         stdin=asyncio.subprocess.DEVNULL,
@@ -117,13 +134,17 @@ async def run_process(
         env=dict(environment),
         start_new_session=True,
     )
+
+
+async def _see_out(starting: asyncio.Task[_Started]) -> None:
+    """Kill what was started, and its group, as soon as its start is over."""
+    await asyncio.wait({starting})
+    if starting.cancelled() or starting.exception() is not None:
+        return
+    transport, process = starting.result()
     try:
-        try:
-            done, _ = await asyncio.wait({process.exited}, timeout=timeout_s)
-        finally:
-            _kill_group(transport.get_pid())
-            await asyncio.wait({process.exited, process.drained}, timeout=_DRAIN_S)
-        return process.ended(transport.get_returncode() if done else None)
+        _kill_group(transport.get_pid())
+        await asyncio.wait({process.exited, process.drained}, timeout=_DRAIN_S)
     finally:
         transport.close()
 

@@ -71,6 +71,8 @@ class Redactor:
         """Look for the values of `secrets` (name to value), and for what looks like a key.
 
         Empty values are left out. The values appear in no error and no representation.
+        Quotes and backslashes around a value are not looked for: in JSON they cannot be
+        told from the quotes and escapes around it.
 
         Raises:
             UsageError: A value is so short that it would be found everywhere.
@@ -78,13 +80,14 @@ class Redactor:
         given = []
         # The longest first: one secret may begin with another.
         for name, value in sorted((secrets or {}).items(), key=lambda item: -len(item[1])):
-            if 0 < len(value) < SHORTEST_SECRET:
+            core = value.strip('"\\')
+            if value and len(core) < SHORTEST_SECRET:
                 raise UsageError(
-                    f"the secret {name} has {len(value)} characters and would be found in every "
+                    f"the secret {name} has {len(core)} characters and would be found in every "
                     f"other text; use one of at least {SHORTEST_SECRET}"
                 )
             if value:
-                given.append(pattern_of(name, value))
+                given.append(pattern_of(name, core))
         self._patterns = (*given, *SHAPES)
         self._in_base64 = tuple(
             (fragment, pattern.name)
@@ -160,10 +163,10 @@ class Redactor:
 
     def _redact(self, data: bytes, depth: int) -> tuple[bytes, list[list[Edit]]]:
         """`data` redacted, and the edits of each pass that made it so."""
-        if data.startswith(GZIP):
-            plain = gunzip(data)
-            inner = plain if plain is None or not depth else self._redact(plain, depth - 1)[0]
-            if plain is None or inner is None or inner == plain:
+        plain = gunzip(data)
+        if plain is not None:
+            inner = self._redact(plain, depth - 1)[0] if depth else plain
+            if inner == plain:
                 return data, []
             packed = gzip.compress(inner, mtime=0)
             return packed, [[(0, len(data), packed)]]
@@ -175,9 +178,9 @@ class Redactor:
         return data, [edits for edits in passes if edits]
 
     def _find(self, data: bytes, depth: int) -> str | None:
-        if data.startswith(GZIP):
-            plain = gunzip(data)
-            return self._find(plain, depth - 1) if plain is not None and depth else None
+        plain = gunzip(data)
+        if plain is not None:
+            return self._find(plain, depth - 1) if depth else None
         for pattern in self._patterns:
             if pattern.spelled.search(data):
                 return pattern.name

@@ -114,6 +114,9 @@ def unbase64(text: bytes) -> bytes | None:
 
 
 def gunzip(data: bytes) -> bytes | None:
+    """What `data` decompresses to; `None` where it is no gzip, whatever it begins with."""
+    if not data.startswith(GZIP):
+        return None
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error):
