@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mnemosyne_core import _lazy
 from pytest_mnemosyne.cassette._cassette import Cassette
 from pytest_mnemosyne.cassette._contents import (
     FORMAT,
@@ -86,17 +87,13 @@ __all__ = [
     "write",
 ]
 
-_LATE = {
-    "Redactor": "_redaction",
-    "UncoveredClientError": "_door_probe",
-    "VcrpySerializer": "_vcr_serializer",
-}
-"""Names whose modules are imported when somebody asks for them."""
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+# Hidden from type checkers: to them a front with `__getattr__` has every name.
+if not TYPE_CHECKING:
+    __getattr__ = _lazy.loader(
+        __name__,
+        {
+            "Redactor": "pytest_mnemosyne.cassette._redaction",
+            "UncoveredClientError": "pytest_mnemosyne.cassette._door_probe",
+            "VcrpySerializer": "pytest_mnemosyne.cassette._vcr_serializer",
+        },
+    )

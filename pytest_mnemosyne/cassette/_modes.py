@@ -45,7 +45,7 @@ class Action(StrEnum):
 def decide(mode: RecordMode, *, unplayed_match: bool) -> Action:
     """Choose the action for one request, as in the table above."""
     match mode, unplayed_match:
-        case (RecordMode.REPLAY | RecordMode.RECORD), True:
+        case ((RecordMode.REPLAY | RecordMode.RECORD), True):
             return Action.REPLAY
         case RecordMode.REPLAY, False:
             return Action.REFUSE

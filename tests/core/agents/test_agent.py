@@ -258,7 +258,7 @@ async def test_a_session_without_a_key_fails_and_leaves_no_workspace(
 
     with pytest.raises(MissingKeyError):
         await agent.start_session()
-    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 - a test may block
+    assert list(tmp_path.iterdir()) == []
     await agent.stop_session()
 
 
