@@ -1,0 +1,139 @@
+"""The pytest plug-in: the hooks, each a few lines over the run that `config.stash` holds.
+
+Loading it imports neither the SDK nor what records it: whatever costs time is imported
+by the first test that uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mnemosyne.plugin import _markers, _options, _summary
+from pytest_mnemosyne.plugin._fixtures import *  # noqa: F403 - pytest finds fixtures by name in this module
+from pytest_mnemosyne.plugin._miss_report import fail_report
+from pytest_mnemosyne.plugin._session import RUN, Run, run_of
+from pytest_mnemosyne.plugin._summary import STRAYS_KEY
+
+if TYPE_CHECKING:
+    from pytest_mnemosyne.plugin._record import Phase
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options and ini settings."""
+    _options.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, stop a run that cannot work, and put up the guard."""
+    _markers.register(config)
+    if config.option.help or config.option.version:
+        return
+    run = Run(config, _options.read_settings(config))
+    config.stash[RUN] = run
+    config.add_cleanup(run.stop)
+    config.pluginmanager.register(run.summary, "mnemosyne-summary")
+    run.start()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Listen to other threads: not earlier, because pytest's own hook is to lie below ours."""
+    run_of(session.config).listen()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give each test its record, and undo what the test needed even if the run is broken off."""
+    run = run_of(item.config)
+    record = run.begin(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        run.end(record)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Let the test's setup be stopped."""
+    run = run_of(item.config)
+    if run.current is not None and run.current.is_closed:
+        # A plug-in that repeats failed tests is at work.
+        run.current.start_over()
+    with _Phase(run, "setup"):
+        return (yield)
+
+
+@pytest.hookimpl(specname="pytest_runtest_setup")
+def pytest_runtest_setup_cassette(item: pytest.Item) -> None:
+    """Open the test's cassette: after the skip marks were read, before fixtures are made."""
+    run_of(item.config).prepare(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Let the test be stopped while it runs."""
+    with _Phase(run_of(item.config), "call"):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Write the test's cassette once everything has passed."""
+    run = run_of(item.config)
+    record = run.current
+    with _Phase(run, "teardown"):
+        if record is None:
+            return (yield)
+        try:
+            result = yield
+            run.save(record)
+            return result
+        finally:
+            # Here and not with the record's end, so that an error is the test's.
+            record.close()
+
+
+class _Phase:
+    """Marks the time in which the test may be interrupted; cheaper than a generator."""
+
+    __slots__ = ("_name", "_record")
+
+    def __init__(self, run: Run, name: Phase) -> None:
+        self._record = run.current
+        self._name = name
+
+    def __enter__(self) -> None:
+        if self._record is not None:
+            self._record.phase = self._name
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._record is not None:
+            self._record.phase = None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail the report of a phase in which a request to Claude was refused."""
+    report = yield
+    run = run_of(item.config)
+    if run.current is not None:
+        violations = run.report(run.current, report)
+        if violations:
+            fail_report(report, violations)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in which Claude was contacted outside every test."""
+    run = run_of(session.config)
+    for violation in run.strays:
+        run.summary.take_stray(violation)
+    if run.summary.has_strays and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[STRAYS_KEY] = _summary.violations_to_plain(run.strays)

@@ -1,0 +1,258 @@
+"""The fixtures. What they need is imported when a test asks for them.
+
+What has to be awaited at the end (clients, bridges, trees) is pushed on one exit stack
+per test. The stack lives on the loop that the test itself runs on, whatever loop scope
+that is: a plain async fixture of function scope would sit on another loop when the test
+runs on its module's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
+
+import pytest
+import pytest_asyncio
+
+from pytest_mnemosyne.plugin._environment import DUMMY_KEY
+from pytest_mnemosyne.plugin._session import run_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anthropic import Anthropic, AsyncAnthropic
+
+    from mnemosyne_core.ids import CountedIds
+    from mnemosyne_core.tree import SupervisionTree
+    from mnemosyne_core.work import WorkItem
+    from pytest_mnemosyne.cassette import Cassette
+    from pytest_mnemosyne.plugin._event_log import EventLog
+    from pytest_mnemosyne.plugin._systems import BridgeMaker, TreeMaker
+    from pytest_mnemosyne.simulation import ScriptedClaude
+
+
+class _Manners(TypedDict):
+    """How the systems of a test are ended, as far as the run decides it."""
+
+    counts_sockets: bool
+    has_refused: Callable[[], bool]
+
+
+_LoopScope = Literal["session", "package", "module", "class", "function"]
+_LOOP_SCOPES: Final[tuple[_LoopScope, ...]] = (
+    "session",
+    "package",
+    "module",
+    "class",
+    "function",
+)
+
+# --- Claude ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def claude_cassette(request: pytest.FixtureRequest) -> Cassette:
+    """This test's cassette: `turns`, `played`, `unplayed()`, `path`."""
+    return run_of(request.config).open_cassette(request.node)
+
+
+@pytest.fixture
+def claude(request: pytest.FixtureRequest) -> AsyncAnthropic:
+    """An `anthropic.AsyncAnthropic` on this test's cassette; needs no key to replay."""
+    run = run_of(request.config)
+    if not run.open_cassette(request.node).mode.forwards:
+        return run.clients.for_async(DUMMY_KEY)
+    from anthropic import AsyncAnthropic
+
+    client = AsyncAnthropic()
+    _async_cleanup(request).push_async_callback(client.close)
+    return client
+
+
+@pytest.fixture
+def claude_sync(request: pytest.FixtureRequest) -> Iterator[Anthropic]:
+    """An `anthropic.Anthropic` on this test's cassette; needs no key to replay."""
+    run = run_of(request.config)
+    if not run.open_cassette(request.node).mode.forwards:
+        yield run.clients.for_sync(DUMMY_KEY)
+        return
+    from anthropic import Anthropic
+
+    with Anthropic() as client:
+        yield client
+
+
+@pytest.fixture
+def scripted_claude(request: pytest.FixtureRequest) -> Iterator[ScriptedClaude]:
+    """A stand-in for Claude that plays a script.
+
+    With `--mnemosyne-upstream=scripted` it answers what this test forwards; in replay
+    nothing reaches it, because the cassette answers. Its server starts when `url` is
+    first asked for. A request that the script does not provide for fails the test.
+    """
+    scripted = run_of(request.config).scripted()
+    yield scripted
+    if scripted.unscripted:
+        asked = "\n".join(f"  {each}" for each in scripted.unscripted)
+        pytest.fail(f"the script has no answer for what was asked:\n{asked}", pytrace=False)
+
+
+# --- work and events -------------------------------------------------------------------
+
+
+@pytest.fixture
+def _mnemosyne_ids() -> CountedIds:
+    """The ids of this test: work items made here and there never share one."""
+    from mnemosyne_core.ids import CountedIds
+
+    return CountedIds()
+
+
+@pytest.fixture
+def work_item(_mnemosyne_ids: CountedIds) -> Callable[..., WorkItem]:
+    """Makes work items: `work_item("do this", priority=9)`; ids are counted, `work-1` first."""
+    from mnemosyne_core.work import WorkItem
+
+    def make(description: str = "do something useful", **fields: Any) -> WorkItem:
+        given = {"description": description, **fields}
+        if "id" not in given:
+            given["id"] = _mnemosyne_ids.mint("work")
+        return WorkItem.parse(given)
+
+    return make
+
+
+@pytest.fixture
+def event_log() -> EventLog:
+    """What happened in this test's trees and bridges, to wait for and to assert on."""
+    from pytest_mnemosyne.plugin._event_log import EventLog
+
+    return EventLog()
+
+
+# --- trees and bridges -----------------------------------------------------------------
+
+
+@pytest.fixture
+def make_supervision_tree(
+    request: pytest.FixtureRequest,
+    claude: AsyncAnthropic,
+    event_log: EventLog,
+    _mnemosyne_ids: CountedIds,
+    tmp_path: Path,
+) -> TreeMaker:
+    """A factory of started trees; awaited, with fields of `SupervisionConfig` by name.
+
+    Each is wired to this test's cassette, keeps everything in memory and its agents'
+    files below `tmp_path`, and is stopped at the end of the test. What it leaves behind
+    (tasks, threads, sockets) fails the test.
+    """
+    from pytest_mnemosyne.plugin._systems import TreeMaker
+
+    return TreeMaker(
+        cleanup=_async_cleanup(request),
+        claude=claude,
+        log=event_log,
+        ids=_mnemosyne_ids,
+        folder=tmp_path,
+        **_manners(request),
+    )
+
+
+@pytest.fixture
+def supervision_tree(
+    request: pytest.FixtureRequest,
+    make_supervision_tree: TreeMaker,  # noqa: ARG001 - made before the tree, and so ended after it
+) -> SupervisionTree:
+    """A started `SupervisionTree`, as `make_supervision_tree()` makes it."""
+    name = f"_mnemosyne_tree_{_loop_scope(request)}"
+    return cast("SupervisionTree", request.getfixturevalue(name))
+
+
+@pytest.fixture
+def agent_bridge(
+    request: pytest.FixtureRequest,
+    claude: AsyncAnthropic,
+    event_log: EventLog,
+    _mnemosyne_ids: CountedIds,
+    tmp_path: Path,
+) -> BridgeMaker:
+    """A factory of bridges with a spawned agent; awaited, with the role.
+
+    They are shut down at the end of the test.
+    """
+    from pytest_mnemosyne.plugin._systems import BridgeMaker
+
+    return BridgeMaker(
+        cleanup=_async_cleanup(request),
+        claude=claude,
+        log=event_log,
+        ids=_mnemosyne_ids,
+        folder=tmp_path,
+        **_manners(request),
+    )
+
+
+def _manners(request: pytest.FixtureRequest) -> _Manners:
+    run = run_of(request.config)
+    record = run.current
+    assert record is not None, "fixtures run inside a test"
+    return {
+        "counts_sockets": not run.settings.mode.forwards,
+        "has_refused": lambda: bool(record.violations),
+    }
+
+
+# --- on the test's own loop ------------------------------------------------------------
+
+
+def _cleanup_on(scope: _LoopScope) -> object:
+    @pytest_asyncio.fixture(loop_scope=scope, name=f"_mnemosyne_cleanup_{scope}")
+    async def cleanup() -> AsyncIterator[AsyncExitStack]:
+        async with AsyncExitStack() as stack:
+            yield stack
+
+    return cleanup
+
+
+def _tree_on(scope: _LoopScope) -> object:
+    @pytest_asyncio.fixture(loop_scope=scope, name=f"_mnemosyne_tree_{scope}")
+    async def tree(make_supervision_tree: TreeMaker) -> SupervisionTree:
+        return await make_supervision_tree()
+
+    return tree
+
+
+def _async_cleanup(request: pytest.FixtureRequest) -> AsyncExitStack:
+    name = f"_mnemosyne_cleanup_{_loop_scope(request)}"
+    return cast("AsyncExitStack", request.getfixturevalue(name))
+
+
+def _loop_scope(request: pytest.FixtureRequest) -> str:
+    """The scope of the loop that the test runs on, found as pytest-asyncio finds it."""
+    marker = request.node.get_closest_marker("asyncio")
+    named = marker and (marker.kwargs.get("loop_scope") or marker.kwargs.get("scope"))
+    return str(named or request.config.getini("asyncio_default_test_loop_scope") or "function")
+
+
+# pytest finds fixtures as attributes of the plug-in's module, so these need names there.
+ON_LOOPS: Final = {
+    **{f"_mnemosyne_cleanup_{scope}": _cleanup_on(scope) for scope in _LOOP_SCOPES},
+    **{f"_mnemosyne_tree_{scope}": _tree_on(scope) for scope in _LOOP_SCOPES},
+}
+globals().update(ON_LOOPS)
+
+__all__ = [
+    "_mnemosyne_ids",
+    "agent_bridge",
+    "claude",
+    "claude_cassette",
+    "claude_sync",
+    "event_log",
+    "make_supervision_tree",
+    "scripted_claude",
+    "supervision_tree",
+    "work_item",
+    *ON_LOOPS,
+]

@@ -1,0 +1,149 @@
+"""The markers, and what they ask of a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_mnemosyne.plugin._options import Settings
+
+if TYPE_CHECKING:
+    from mnemosyne_core.errors import UsageError
+
+CASSETTE: Final = "claude_cassette"
+REQUIRES_KEY: Final = "requires_api_key"
+LIVE_ONLY: Final = "live_only"
+
+_HELP: Final = (
+    (
+        f"{CASSETTE}(name=None, path=None): give the test a cassette; name: one that several "
+        "tests share, relative to the cassette folder; path: any recording, relative to rootdir, "
+        "also one that another recorder wrote"
+    ),
+    (
+        f"{REQUIRES_KEY}: the test needs Claude: it replays its cassette, and is skipped (under "
+        "CI: fails) where there is none yet"
+    ),
+    f"{LIVE_ONLY}: the test never replays; it is skipped unless this run may call Claude",
+)
+
+
+def register(config: pytest.Config) -> None:
+    """Tell pytest of the markers."""
+    for line in _HELP:
+        config.addinivalue_line("markers", line)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The cassette that a marker names."""
+
+    name: str | None = None
+    path: str | None = None
+
+    def locate(self, settings: Settings, *, rootdir: Path) -> Path | None:
+        """The file; `None` where the marker names none and the test's own is meant."""
+        if self.path is not None:
+            return rootdir / self.path
+        if self.name is not None:
+            name = self.name if PurePosixPath(self.name).suffix else f"{self.name}.yaml"
+            return settings.cassette_dir / name
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the markers of one test ask for."""
+
+    cassette: pytest.Mark | None
+    requires_key: bool
+    live_only: bool
+
+    @classmethod
+    def of(cls, item: pytest.Item) -> Asked:
+        """Read a test's markers, in one pass because every test pays for it."""
+        found: dict[str, pytest.Mark] = {}
+        for marker in item.iter_markers():
+            found.setdefault(marker.name, marker)
+        return cls(found.get(CASSETTE), REQUIRES_KEY in found, LIVE_ONLY in found)
+
+    def chosen(self) -> Chosen:
+        """The cassette that the closest `claude_cassette` marker names.
+
+        Raises:
+            UsageError: It says what cannot be.
+        """
+        return Chosen() if self.cassette is None else _chosen(self.cassette)
+
+
+def _chosen(marker: pytest.Mark) -> Chosen:
+    given = dict(marker.kwargs)
+    if len(marker.args) == 1 and "name" not in given:
+        given["name"] = marker.args[0]
+    elif marker.args:
+        raise _misused("takes one name, or name= or path=", marker)
+    unknown = sorted(set(given) - {"name", "path"})
+    if unknown:
+        raise _misused(f"does not know {', '.join(unknown)}", marker)
+    name, path = given.get("name"), given.get("path")
+    if name is not None and path is not None:
+        raise _misused("takes a name or a path, not both", marker)
+    if name is not None:
+        _check_name(name, marker)
+    return Chosen(name=name, path=None if path is None else str(path))
+
+
+def _check_name(name: object, marker: pytest.Mark) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise _misused("takes a name that is a text", marker)
+    parts = PurePosixPath(name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+        raise _misused("takes a name inside the cassette folder; use path= elsewhere", marker)
+
+
+def _misused(problem: str, marker: pytest.Mark) -> UsageError:
+    from mnemosyne_core.errors import UsageError
+
+    shown = [*map(repr, marker.args), *(f"{key}={value!r}" for key, value in marker.kwargs.items())]
+    return UsageError(f"the marker {CASSETTE}({', '.join(shown)}) {problem}")
+
+
+def apply_live_only(item: pytest.Item, settings: Settings) -> None:
+    """Skip a test that never replays, unless this run may call Claude.
+
+    Raises:
+        pytest.skip.Exception: It may not.
+    """
+    mode = settings.mode
+    if mode.name == "live" or (mode.writes and settings.has_key):
+        return
+    _skip(
+        f"live_only: mode {mode.name} does not call Claude; run it with a key in "
+        f"ANTHROPIC_API_KEY: pytest {item.nodeid!r} --mnemosyne-mode=live"
+    )
+
+
+def apply_requires_key(item: pytest.Item, settings: Settings, *, has_cassette: bool) -> None:
+    """Skip, or fail under CI, a test that can neither replay nor ask Claude.
+
+    Raises:
+        pytest.skip.Exception: There is nothing to replay, and this run does not ask.
+        pytest.fail.Exception: The same under CI, where it means a forgotten recording.
+    """
+    if has_cassette or settings.mode.forwards:
+        return
+    reason = (
+        "requires_api_key: nothing is recorded for this test; record it with a key in "
+        f"ANTHROPIC_API_KEY: pytest {item.nodeid!r} --mnemosyne-mode=record"
+    )
+    if settings.on_ci:
+        pytest.fail(f"{reason} (and commit the cassette: CI only replays)", pytrace=False)
+    _skip(reason)
+
+
+def _skip(reason: str) -> None:
+    # Reported at the test, not at this line.
+    raise pytest.skip.Exception(reason, _use_item_location=True)

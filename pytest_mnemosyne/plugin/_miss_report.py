@@ -1,0 +1,54 @@
+"""Turning a test's report red, whatever the code under test or a marker made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from _pytest._code.code import (
+    ReprEntryNative,
+    ReprExceptionInfo,
+    ReprFileLocation,
+    ReprTraceback,
+)
+
+from pytest_mnemosyne.plugin._record import Violation
+
+
+def fail_report(report: pytest.TestReport, violations: Sequence[Violation]) -> None:
+    """Make `report` a failure that begins with `violations`.
+
+    It ends what xfail, skip, an absorbed exception or a cancelled task had made of the
+    test; that stays below, as a section of its own.
+    """
+    aftermath = _aftermath(report)
+    path, line, _name = report.location
+    failure = ReprExceptionInfo(
+        reprtraceback=ReprTraceback(
+            reprentries=[ReprEntryNative([_joined(violations)])], extraline=None, style="native"
+        ),
+        reprcrash=ReprFileLocation(path, (line or 0) + 1, violations[0].headline),
+    )
+    failure.addsection("what the test made of it", aftermath)
+    report.longrepr = failure
+    report.outcome = "failed"
+    if hasattr(report, "wasxfail"):
+        del report.wasxfail
+
+
+def _joined(violations: Sequence[Violation]) -> str:
+    return "\n\n".join(violation.text.rstrip() for violation in violations) + "\n"
+
+
+def _aftermath(report: pytest.TestReport) -> str:
+    """What pytest would have reported, in words."""
+    if hasattr(report, "wasxfail"):
+        reason = report.wasxfail
+        how = "fails as expected" if report.skipped else "passes although it should fail"
+        return f"it would have been reported as one that {how} ({reason or 'xfail'})"
+    if report.skipped:
+        skipped = report.longrepr
+        return f"it skipped itself afterwards: {skipped[2] if isinstance(skipped, tuple) else ''}"
+    if report.passed:
+        return "it went on, and would have passed"
+    return report.longreprtext or "it failed"

@@ -1,0 +1,127 @@
+"""What a user can set, and the settings of one run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_mnemosyne.plugin import _modes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What this run may do, checked."""
+
+    mode: _modes.Mode
+    upstream: str | None
+    """`scripted`, a base URL, or absent for the real API."""
+
+    allow_live: bool
+    on_ci: bool
+    has_key: bool
+    """Whether a real key was in the environment when the run began."""
+
+    cassette_dir: Path
+    """Absolute."""
+
+    block_hosts: bool
+    """Whether hosts that are not Claude's are refused as well."""
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option and ini setting."""
+    group = parser.getgroup("mnemosyne", "recorded Claude (pytest-mnemosyne)")
+    group.addoption(
+        _modes.OPTION,
+        dest="mnemosyne_mode",
+        metavar="MODE",
+        default=None,
+        help=f"what to do with requests to Claude: {', '.join(_modes.MODES)}; default replay "
+        f"(also the environment variable {_modes.VARIABLE} and the ini setting {_modes.INI})",
+    )
+    group.addoption(
+        "--mnemosyne-allow-live",
+        dest="mnemosyne_allow_live",
+        action="store_true",
+        default=False,
+        help="let a mode that calls Claude run although CI is set",
+    )
+    group.addoption(
+        "--mnemosyne-upstream",
+        dest="mnemosyne_upstream",
+        metavar="scripted|URL",
+        default=None,
+        help="where forwarded requests go instead of the real API",
+    )
+    parser.addini(
+        _modes.INI, f"record mode, one of {', '.join(_modes.MODES)}", type="string", default=""
+    )
+    parser.addini(
+        "mnemosyne_cassette_dir",
+        "folder of the cassettes, relative to rootdir",
+        type="string",
+        default="cassettes",
+    )
+    parser.addini(
+        "mnemosyne_block_hosts",
+        "refuse contact with every host but this machine and Claude's",
+        type="bool",
+        default=False,
+    )
+
+
+def read_settings(config: pytest.Config, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this run.
+
+    Raises:
+        pytest.UsageError: They contradict themselves or ask for what cannot work.
+    """
+    from mnemosyne_core.errors import UsageError
+
+    environ = os.environ if environ is None else environ
+    try:
+        mode = _modes.resolve(
+            option=config.getoption("mnemosyne_mode"),
+            variable=environ.get(_modes.VARIABLE),
+            ini=config.getini(_modes.INI),
+        )
+        upstream = _modes.checked_upstream(config.getoption("mnemosyne_upstream"))
+        settings = Settings(
+            mode=mode,
+            upstream=upstream,
+            allow_live=bool(config.getoption("mnemosyne_allow_live")),
+            on_ci=bool(environ.get("CI")),
+            has_key=_modes.found_key(environ) is not None,
+            cassette_dir=_cassette_dir(config),
+            block_hosts=bool(config.getini("mnemosyne_block_hosts")),
+        )
+        _modes.refuse_unusable(
+            mode,
+            upstream=upstream,
+            allow_live=settings.allow_live,
+            on_ci=settings.on_ci,
+            has_key=settings.has_key,
+        )
+    except UsageError as error:
+        raise pytest.UsageError(f"pytest-mnemosyne: {error}") from error
+    return settings
+
+
+def _cassette_dir(config: pytest.Config) -> Path:
+    from mnemosyne_core.errors import UsageError
+
+    given = str(config.getini("mnemosyne_cassette_dir"))
+    if not given.strip():
+        raise UsageError(
+            "the ini setting mnemosyne_cassette_dir is empty; name a folder or remove the setting"
+        )
+    folder = config.rootpath / given
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            f"the ini setting mnemosyne_cassette_dir names {folder}, which is a file; name a folder"
+        )
+    return folder

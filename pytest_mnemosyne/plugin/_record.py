@@ -1,0 +1,121 @@
+"""What the plug-in knows of one test: its cassette, and what went wrong with Claude."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette import Cassette
+    from pytest_mnemosyne.simulation import ScriptedClaude
+
+Phase = Literal["setup", "call", "teardown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A request to Claude that was refused."""
+
+    headline: str
+    """A few words with agent and call, for a line that is cut at 80 columns."""
+
+    text: str
+    """The whole story: agent, call, message, words, command."""
+
+
+def counts_of(cassette: Cassette) -> dict[str, int]:
+    """How many turns with Claude came from where, and what they used.
+
+    The names are those of a turn's source, and `unplayed`, `input_tokens`, `output_tokens`.
+    """
+    counts = {"unplayed": len(cassette.unplayed()), "input_tokens": 0, "output_tokens": 0}
+    for turn in cassette.turns:
+        source = turn.source.value
+        if turn.interaction is None and source != "missed":
+            continue  # forwarded, and came to nothing that could be kept
+        counts[source] = counts.get(source, 0) + 1
+        tokens = turn.tokens
+        counts["input_tokens"] += tokens.input
+        counts["output_tokens"] += tokens.output
+    return counts
+
+
+class TestRecord:
+    """One run of one test. Made for every test, so making it costs next to nothing."""
+
+    __test__ = False
+    __slots__ = (
+        "_reported_in",
+        "cassette",
+        "closers",
+        "failed",
+        "is_closed",
+        "nodeid",
+        "notes",
+        "passed_call",
+        "phase",
+        "saved",
+        "scripted",
+        "violations",
+    )
+
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
+        self.phase: Phase | None = None
+        """The phase that the main thread is inside of right now."""
+
+        self.failed = False
+        self.passed_call = False
+        self.saved = False
+        self.is_closed = False
+        self.cassette: Cassette | None = None
+        self.scripted: ScriptedClaude | None = None
+        self.closers = ExitStack()
+        """What is undone when the test is over, in whatever way."""
+
+        self.violations: list[Violation] = []
+        self.notes: list[str] = []
+        """Lines about this test for the end of the run."""
+
+        self._reported_in: list[Phase] = []
+
+    @property
+    def in_phase(self) -> bool:
+        """Whether a phase of the test is under way."""
+        return self.phase is not None
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether the test has run and nothing has failed so far."""
+        return self.passed_call and not self.failed and not self.violations
+
+    def note(self, violation: Violation) -> None:
+        """Remember a refused request; from any thread."""
+        self.violations.append(violation)
+
+    def to_report(self, when: Phase) -> list[Violation]:
+        """The violations that make the report of this phase a failure.
+
+        Each belongs to the first phase that is reported after it, and to every report of
+        that phase: a phase has more than one where a test has subtests.
+        """
+        while len(self._reported_in) < len(self.violations):
+            self._reported_in.append(when)
+        return [
+            violation
+            for violation, phase in zip(self.violations, self._reported_in, strict=False)
+            if phase == when
+        ]
+
+    def start_over(self) -> None:
+        """Another run of the same test follows; what was refused before stays refused."""
+        self.cassette = None
+        self.scripted = None
+        self.failed = self.passed_call = self.saved = self.is_closed = False
+        self.notes = []
+
+    def close(self) -> None:
+        """Undo everything; safe to call twice."""
+        self.is_closed = True
+        self.closers.close()

@@ -1,0 +1,319 @@
+"""One run of pytest: its settings, its door, its guard, and the test that is running.
+
+The run lives on `config.stash`. What belongs to Claude (the door, the cassettes, the
+clients) is imported and made when the first test asks for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from pytest_mnemosyne.plugin import _environment, _markers
+from pytest_mnemosyne.plugin._guard import Guard
+from pytest_mnemosyne.plugin._interrupt import Interrupter
+from pytest_mnemosyne.plugin._modes import SCRIPTED
+from pytest_mnemosyne.plugin._options import Settings
+from pytest_mnemosyne.plugin._record import TestRecord, Violation, counts_of
+from pytest_mnemosyne.plugin._summary import Summary, attach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mnemosyne_core.errors import Abort
+    from pytest_mnemosyne.cassette import Cassette, Door, Miss, Upstream
+    from pytest_mnemosyne.plugin._cassettes import Cassettes
+    from pytest_mnemosyne.plugin._clients import SharedClients
+    from pytest_mnemosyne.simulation import ScriptedClaude
+    from pytest_mnemosyne.wire import ClaudeHosts
+
+RUN: Final = pytest.StashKey["Run"]()
+
+_FIXTURES: Final = frozenset(
+    {
+        "agent_bridge",
+        "claude",
+        "claude_cassette",
+        "claude_sync",
+        "make_supervision_tree",
+        "supervision_tree",
+    }
+)
+"""The fixtures that give a test its cassette."""
+
+_EVERY_INTERFACE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
+
+
+class Run:
+    """Everything that the plug-in knows while pytest runs."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        """Take the settings; nothing is installed yet."""
+        self.config = config
+        self.settings = settings
+        self.summary = Summary()
+        self.current: TestRecord | None = None
+        self.strays: list[Violation] = []
+        """Refused requests that no test made: before, between and after the tests."""
+
+        self._door: Door | None = None
+        self._clients: SharedClients | None = None
+        self._interrupter = Interrupter(in_test=self._is_in_phase)
+        self._guard = Guard(refuse=self._judge_contact, environ=os.environ)
+
+    # --- the run -----------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Put up the guard where some host must not be reached."""
+        if self._is_guarded:
+            self._guard.install()
+
+    def listen(self) -> None:
+        """Be ready to stop a test whose request is refused in another thread."""
+        self._interrupter.arm()
+
+    def stop(self) -> None:
+        """Take everything away again; safe to call twice."""
+        if self.current is not None:
+            self.end(self.current)
+        self._interrupter.disarm()
+        if self._clients is not None:
+            self._clients.close()
+            self._clients = None
+        if self._door is not None:
+            self._door.uninstall()
+            self._door = None
+        self._guard.uninstall()
+
+    @functools.cached_property
+    def cassettes(self) -> Cassettes:
+        """The cassettes of this run."""
+        from pytest_mnemosyne.plugin._cassettes import Cassettes
+
+        return Cassettes(self.config, self.settings)
+
+    @property
+    def clients(self) -> SharedClients:
+        """The SDK clients of this run."""
+        if self._clients is None:
+            from pytest_mnemosyne.plugin._clients import SharedClients
+
+            self._clients = SharedClients()
+        return self._clients
+
+    @property
+    def door(self) -> Door:
+        """The door, made at the first cassette."""
+        if self._door is None:
+            from pytest_mnemosyne.cassette import Door, RecordMode, Upstream
+
+            upstream = self.settings.upstream
+            self._door = Door(
+                mode=RecordMode(self.settings.mode.name),
+                hosts=self._hosts,
+                upstream=None if upstream in (None, SCRIPTED) else Upstream(upstream),
+                block_other_hosts=self.settings.block_hosts,
+                on_uncovered=self._refused,
+            )
+        return self._door
+
+    # --- one test ----------------------------------------------------------------------
+
+    def begin(self, nodeid: str) -> TestRecord:
+        """A test begins."""
+        self.current = TestRecord(nodeid)
+        return self.current
+
+    def end(self, record: TestRecord) -> None:
+        """A test is over, in whatever way."""
+        try:
+            record.close()
+        finally:
+            self.current = None
+
+    def prepare(self, item: pytest.Item) -> None:
+        """What the test's markers ask for, and its cassette if it needs one; in its setup."""
+        if self._is_guarded:
+            self._guard.hold_tls_if_loaded()
+        asked = _markers.Asked.of(item)
+        if asked.live_only:
+            _markers.apply_live_only(item, self.settings)
+        if asked.requires_key:
+            has_cassette = self.cassettes.path_for(item, asked).is_file()
+            _markers.apply_requires_key(item, self.settings, has_cassette=has_cassette)
+        if asked.requires_key or asked.cassette is not None or _uses_claude(item):
+            self.open_cassette(item, asked)
+
+    def open_cassette(self, item: pytest.Item, asked: _markers.Asked | None = None) -> Cassette:
+        """The test's cassette, current until the test is over; opened at the first call.
+
+        Raises:
+            CassetteFileError: Its file cannot be read.
+            UncoveredClientError: The SDK's requests would not pass the door.
+            UsageError: The test's marker says what cannot be.
+        """
+        record = self._running()
+        if record.cassette is not None:
+            return record.cassette
+        cassette = self.cassettes.open(
+            item,
+            asked or _markers.Asked.of(item),
+            on_miss=functools.partial(self._missed, record),
+        )
+        closers = record.closers
+        closers.enter_context(self.door.playing(cassette))
+        variables = _environment.variables_for(self.settings)
+        closers.enter_context(_environment.replaced(os.environ, variables))
+        if cassette.mode.forwards and self.settings.upstream == SCRIPTED:
+            closers.enter_context(_forwarding_to(self.scripted().url, self.door))
+        record.cassette = cassette
+        return cassette
+
+    def scripted(self) -> ScriptedClaude:
+        """The script of the test that is running; its server ends with the test."""
+        record = self._running()
+        if record.scripted is None:
+            from pytest_mnemosyne.simulation import ScriptedClaude
+
+            record.scripted = ScriptedClaude()
+            record.closers.callback(record.scripted.stop)
+        return record.scripted
+
+    def save(self, record: TestRecord) -> None:
+        """Write what a test recorded, if it passed; at the end of its teardown.
+
+        Raises:
+            CassetteFileError: It cannot be written, or would hold a secret.
+        """
+        cassette = record.cassette
+        if cassette is None or not cassette.mode.writes:
+            return
+        if record.has_passed and cassette.recorded:
+            self.cassettes.save(cassette, test=record.nodeid)
+            record.saved = True
+
+    def report(self, record: TestRecord, report: pytest.TestReport) -> list[Violation]:
+        """Note how a phase went, give its report what belongs there, and say what was refused."""
+        when = report.when
+        assert when in ("setup", "call", "teardown"), f"no such phase: {when!r}"
+        violations = record.to_report(when)
+        record.failed |= report.failed or bool(violations)
+        if when == "call":
+            record.passed_call = report.passed
+        if when == "teardown" and record.cassette is not None:
+            counts = counts_of(record.cassette)
+            _note_leftovers(record, record.cassette, counts)
+            mode = record.cassette.mode.value
+            attach(report, mode=mode, counts=counts, violations=violations, notes=record.notes)
+        elif violations:
+            attach(report, mode=self.settings.mode.name, violations=violations)
+        return violations
+
+    def _running(self) -> TestRecord:
+        assert self.current is not None, "fixtures are made while a test runs"
+        return self.current
+
+    def _is_in_phase(self) -> bool:
+        return self.current is not None and self.current.in_phase
+
+    # --- what was refused --------------------------------------------------------------
+
+    def _missed(self, record: TestRecord, miss: Miss) -> None:
+        agent = miss.lane.agent if miss.lane is not None else "no agent"
+        record.note(Violation(f"miss: {agent}, {miss.call}", str(miss)))
+        self._interrupter.stop_test()
+
+    def _refused(self, error: Abort) -> None:
+        text = str(error)
+        violation = Violation(f"refused: {text.splitlines()[0]}", text)
+        if self.current is None:
+            self.strays.append(violation)
+        else:
+            self.current.note(violation)
+            self._interrupter.stop_test()
+
+    def _judge_contact(self, host: str) -> Abort | None:
+        """What is raised for contact with a host, having noted it; `None` lets it pass."""
+        error = self._error_for_contact(host.lower())
+        if error is not None:
+            self._refused(error)
+        return error
+
+    def _error_for_contact(self, host: str) -> Abort | None:
+        if host == self._upstream_host and self.settings.mode.forwards:
+            return None
+        if self._hosts.covers_host(host):
+            return self._error_for_claude(host) if self._is_fenced else None
+        if not self.settings.block_hosts:
+            return None
+        from pytest_mnemosyne.wire import is_loopback
+
+        if host in _EVERY_INTERFACE or is_loopback(host):
+            return None
+        from pytest_mnemosyne.plugin._errors import ContactRefusedError
+
+        return ContactRefusedError.blocked(host)
+
+    def _error_for_claude(self, host: str) -> Abort:
+        from pytest_mnemosyne.plugin._errors import ContactRefusedError
+
+        if self.current is not None and self.current.cassette is not None:
+            return ContactRefusedError.past_cassette(host)
+        return ContactRefusedError.without_cassette(host)
+
+    @property
+    def _is_guarded(self) -> bool:
+        return self._is_fenced or self.settings.block_hosts
+
+    @property
+    def _is_fenced(self) -> bool:
+        """Whether the real API must not be reached."""
+        return not self.settings.mode.forwards or self.settings.upstream is not None
+
+    @functools.cached_property
+    def _hosts(self) -> ClaudeHosts:
+        from pytest_mnemosyne.wire import ClaudeHosts
+
+        return ClaudeHosts.from_environment(os.environ)
+
+    @functools.cached_property
+    def _upstream_host(self) -> str | None:
+        from urllib.parse import urlsplit
+
+        upstream = self.settings.upstream
+        return urlsplit(upstream).hostname if upstream not in (None, SCRIPTED) else None
+
+
+def run_of(config: pytest.Config) -> Run:
+    """The run that `config` belongs to."""
+    return config.stash[RUN]
+
+
+@contextmanager
+def _forwarding_to(url: str, door: Door) -> Iterator[None]:
+    from pytest_mnemosyne.cassette import Upstream
+
+    before: Upstream | None = door.upstream
+    door.upstream = Upstream(url)
+    try:
+        yield
+    finally:
+        door.upstream = before
+
+
+def _uses_claude(item: pytest.Item) -> bool:
+    return not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def _note_leftovers(record: TestRecord, cassette: Cassette, counts: Mapping[str, int]) -> None:
+    unplayed = counts["unplayed"]
+    if unplayed and record.has_passed:
+        noun = "interaction" if unplayed == 1 else "interactions"
+        record.notes.append(f"{record.nodeid} left {unplayed} {noun} unplayed")
+    if cassette.mode.writes and counts.get("recorded") and not record.saved:
+        record.notes.append(f"{record.nodeid} did not pass, so {cassette.path} was not written")

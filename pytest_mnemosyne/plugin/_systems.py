@@ -1,0 +1,204 @@
+"""Trees and bridges for tests: wired to the test's Claude, ended and checked with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mnemosyne_core.agents import Agent, AgentSettings, create_agent
+from mnemosyne_core.bridge import (
+    AgentFactory,
+    BridgeSettings,
+    ClaudeAgentBridge,
+    TaskTransport,
+)
+from mnemosyne_core.claude import AnthropicClient, ClaudeClient
+from mnemosyne_core.clock import LoopClock
+from mnemosyne_core.errors import Abort, UsageError
+from mnemosyne_core.events import Event, Fact
+from mnemosyne_core.hooks import hookimpl, plugin_manager
+from mnemosyne_core.ids import CountedIds
+from mnemosyne_core.tree import AgentMaker, SupervisionConfig, SupervisionTree
+from mnemosyne_core.work import AgentRole
+from pytest_mnemosyne.plugin._event_log import EventLog
+from pytest_mnemosyne.plugin._leaks import Footprint
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+
+@dataclass(kw_only=True)
+class Surroundings:
+    """What a test lends to the systems that it makes."""
+
+    cleanup: AsyncExitStack
+    """Unwound on the test's loop when the test is over."""
+
+    claude: AsyncAnthropic
+    log: EventLog
+    ids: CountedIds
+    folder: Path
+    counts_sockets: bool
+    """Whether open sockets are leaks: a client that calls Claude keeps some."""
+
+    has_refused: Callable[[], bool]
+    """Whether a request to Claude was refused in this test, which fails it by itself."""
+
+    _watched: bool = field(default=False, init=False)
+
+    def watch(self) -> None:
+        """Take stock before the first system starts, and again after the last has ended."""
+        if self._watched:
+            return
+        self._watched = True
+        before = Footprint.now()
+
+        async def check() -> None:
+            leaked = Footprint.now().leaked_since(before, sockets=self.counts_sockets)
+            if leaked:
+                listed = "\n".join(f"  {each}" for each in leaked)
+                pytest.fail(f"left behind at the end of the test:\n{listed}", pytrace=False)
+
+        self.cleanup.push_async_callback(check)
+
+    def end_with_test(self, end: Callable[[], Awaitable[None]]) -> None:
+        """End a system with the test; what refused requests did to it is told already."""
+
+        async def ended() -> None:
+            try:
+                await end()
+            except Abort:
+                if not self.has_refused():
+                    raise
+
+        self.cleanup.push_async_callback(ended)
+
+    def workspace(self) -> Path:
+        """The folder of the test's agents."""
+        folder = self.folder / "workspace"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+class TreeMaker(Surroundings):
+    """Makes started trees."""
+
+    async def __call__(
+        self,
+        config: SupervisionConfig | None = None,
+        *,
+        client: ClaudeClient | None = None,
+        agents: Mapping[AgentRole, AgentMaker] | None = None,
+        start: bool = True,
+        **overrides: Any,
+    ) -> SupervisionTree:
+        """A tree on the test's Claude, stopped when the test is over.
+
+        Args:
+            config: The whole configuration; or leave it out and name fields.
+            client: In place of the test's Claude.
+            agents: Factories in place of the agents that talk to Claude.
+            start: Whether it is started already.
+            **overrides: Fields of `SupervisionConfig`.
+        """
+        if config is not None and overrides:
+            raise UsageError(
+                f"a whole config and single fields ({', '.join(sorted(overrides))}) contradict "
+                "each other; give one of them"
+            )
+        self.watch()
+        tree = SupervisionTree(
+            config or SupervisionConfig(**{"workspace": self.workspace(), **overrides}),
+            client=client or AnthropicClient(self.claude),
+            agents=agents,
+            ids=self.ids,
+            plugins=plugin_manager([_Listening(self.log)]),
+        )
+        self.end_with_test(tree.stop)
+        if start:
+            await tree.start()
+        return tree
+
+
+class BridgeMaker(Surroundings):
+    """Makes bridges with a spawned agent behind them."""
+
+    async def __call__(
+        self,
+        role: AgentRole | str = AgentRole.EXECUTOR,
+        *,
+        path: str | None = None,
+        client: ClaudeClient | None = None,
+        make_agent: AgentFactory | None = None,
+        settings: BridgeSettings | None = None,
+        agent: AgentSettings | None = None,
+        spawn: bool = True,
+    ) -> ClaudeAgentBridge:
+        """A bridge to an agent of `role`, shut down when the test is over.
+
+        Args:
+            role: The agent's role, or its name.
+            path: The agent's path; absent: the role's name.
+            client: In place of the test's Claude.
+            make_agent: In place of the agent that talks to Claude.
+            settings: The bridge's bounds.
+            agent: The agent's model and bounds.
+            spawn: Whether the agent is brought up already.
+        """
+        self.watch()
+        role = AgentRole.parse(role)
+        lent = client or AnthropicClient(self.claude)
+        workspace = self.workspace()
+
+        def make_own() -> Agent:
+            return create_agent(
+                role, client=lent, workspace=workspace, settings=agent, ids=self.ids
+            )
+
+        bridge = ClaudeAgentBridge(
+            role,
+            path=path,
+            recorder=_LogRecorder(self.log),
+            transport=TaskTransport(make_agent or make_own),
+            settings=settings,
+        )
+        self.end_with_test(bridge.shutdown)
+        if spawn:
+            await bridge.spawn()
+        return bridge
+
+
+class _Listening:
+    """The plug-in of the core through which a tree's events reach the log."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    @hookimpl
+    def mnemosyne_event_sink(self) -> Callable[[Event], None]:
+        return self._log.feed
+
+
+class _LogRecorder:
+    """Gives a bridge without a tree somebody to tell."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._clock = LoopClock()
+
+    def record(self, fact: Fact, *, agent: str, attempt: int = 1, by: int | None = None) -> Event:
+        event = Event(
+            seq=len(self._log) + 1,
+            at=self._clock.now(),
+            agent=agent,
+            attempt=attempt,
+            by=by,
+            fact=fact,
+        )
+        self._log.feed(event)
+        return event

@@ -1,0 +1,352 @@
+"""Recording from a scripted Claude through the real record path, and playing what came of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pytest_mnemosyne.cassette import load
+from tests.plugin.project import Project, interaction
+
+RECORD = ("--mnemosyne-mode=record", "--mnemosyne-upstream=scripted")
+RERECORD = ("--mnemosyne-mode=rerecord", "--mnemosyne-upstream=scripted")
+
+GREETING = """
+    async def test_it(claude, scripted_claude):
+        scripted_claude.reply("hello")
+        assert await ask(claude, "Say hello.") == "hello"
+"""
+
+
+def test_what_was_recorded_replays_without_a_script(project: Project) -> None:
+    project.test_file(GREETING)
+    project.run(*RECORD).assert_outcomes(passed=1)
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["mnemosyne (replay): 1 played; * tokens in, * out"])
+
+
+def test_recording_says_what_was_recorded_and_where_from(project: Project) -> None:
+    project.test_file(GREETING)
+
+    result = project.run(*RECORD)
+
+    result.stdout.fnmatch_lines(["mnemosyne (record): 1 recorded; * tokens in, * out"])
+    recorded = load(project.path / "cassettes/test_it/test_it.yaml").recorded
+    assert recorded is not None
+    assert (recorded.source, recorded.test) == ("scripted", "test_it.py::test_it")
+    assert {"pytest-mnemosyne", "anthropic", "anthropic-version"} == set(recorded.versions)
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"),
+    [
+        pytest.param("assert False", {"failed": 1}, id="failed"),
+        pytest.param('pytest.skip("enough")', {"skipped": 1}, id="skipped"),
+        pytest.param('pytest.xfail("as expected")', {"xfailed": 1}, id="xfailed"),
+    ],
+)
+def test_a_test_that_does_not_pass_writes_nothing_and_says_so(
+    project: Project, ending: str, outcome: dict[str, int]
+) -> None:
+    project.test_file(f"{GREETING}        {ending}\n")
+
+    result = project.run(*RECORD)
+
+    result.assert_outcomes(**outcome)
+    assert not (project.path / "cassettes").exists()
+    result.stdout.fnmatch_lines(
+        ["mnemosyne: test_it.py::test_it did not pass, so *test_it.yaml was not written"]
+    )
+
+
+def test_a_failing_teardown_writes_nothing_either(project: Project) -> None:
+    project.test_file(
+        """
+        @pytest.fixture
+        def failing():
+            yield
+            raise AssertionError("in the teardown")
+
+        async def test_it(failing, claude, scripted_claude):
+            scripted_claude.reply("hello")
+            await ask(claude, "Say hello.")
+        """
+    )
+
+    project.run(*RECORD).assert_outcomes(passed=1, errors=1)
+
+    assert not (project.path / "cassettes").exists()
+
+
+def test_record_adds_only_what_is_missing(project: Project) -> None:
+    path = project.cassette("test_it/test_it", ("known", "recorded earlier"))
+    project.test_file(
+        """
+        async def test_it(claude, scripted_claude):
+            scripted_claude.reply("recorded now")
+            assert await ask(claude, "known") == "recorded earlier"
+            assert await ask(claude, "new") == "recorded now"
+        """
+    )
+
+    project.run(*RECORD).assert_outcomes(passed=1)
+
+    assert len(load(path).interactions) == 2
+    project.run().assert_outcomes(passed=1)
+
+
+def test_rerecord_replaces_everything(project: Project) -> None:
+    path = project.cassette("test_it/test_it", ("known", "earlier"), ("forgotten", "earlier"))
+    project.test_file(
+        """
+        async def test_it(claude, scripted_claude):
+            scripted_claude.reply("now")
+            assert await ask(claude, "known") in ("now",)
+        """
+    )
+
+    project.run(*RERECORD).assert_outcomes(passed=1)
+
+    assert len(load(path).interactions) == 1
+
+
+def test_an_equal_rerecording_leaves_the_file_untouched(project: Project) -> None:
+    project.test_file(GREETING)
+    project.run(*RECORD).assert_outcomes(passed=1)
+    path = project.path / "cassettes/test_it/test_it.yaml"
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+
+    project.run(*RERECORD).assert_outcomes(passed=1)
+
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_a_request_that_the_script_does_not_foresee_fails_the_test(project: Project) -> None:
+    project.test_file(
+        """
+        async def test_it(claude, scripted_claude):
+            with contextlib.suppress(Exception):
+                await ask(claude, "Say hello.")
+        """
+    )
+
+    result = project.run(*RECORD)
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*the script has no answer for what was asked*"])
+    assert not (project.path / "cassettes").exists()
+
+
+def test_live_mode_records_nothing(project: Project) -> None:
+    project.test_file(GREETING)
+
+    result = project.run("--mnemosyne-mode=live", "--mnemosyne-upstream=scripted")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["mnemosyne (live): 1 forwarded; *"])
+    assert not (project.path / "cassettes").exists()
+
+
+def test_an_upstream_url_gets_what_would_have_gone_to_the_api(project: Project) -> None:
+    from pytest_mnemosyne.simulation import ScriptedClaude
+
+    project.test_file(
+        """
+        async def test_it(claude):
+            assert await ask(claude, "Say hello.") == "hello"
+        """
+    )
+
+    with ScriptedClaude() as upstream:
+        upstream.reply("hello")
+        result = project.run("--mnemosyne-mode=record", f"--mnemosyne-upstream={upstream.url}")
+
+    result.assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+
+
+def test_the_scripted_run_has_no_way_to_the_real_api(project: Project) -> None:
+    project.test_file(
+        """
+        async def test_it():
+            from anthropic import AsyncAnthropic
+            await ask(AsyncAnthropic(api_key="none"), "hello")
+        """
+    )
+
+    result = project.run(*RECORD)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["api.anthropic.com was contacted*"])
+
+
+def test_a_real_key_reaches_neither_the_test_nor_the_script(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-a-real-key-of-mine")
+    project.test_file(
+        """
+        import os
+        async def test_it(claude, scripted_claude):
+            scripted_claude.reply("hello")
+            assert "real" not in os.environ["ANTHROPIC_API_KEY"]
+            await ask(claude, "Say hello.")
+        """
+    )
+
+    project.run(*RECORD).assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+
+
+def test_two_tests_share_a_cassette_by_name(project: Project) -> None:
+    project.test_file(
+        """
+        pytestmark = pytest.mark.claude_cassette(name="shared/greetings")
+
+        @pytest.mark.parametrize("name", ["Ann", "Bob"])
+        async def test_it(claude, scripted_claude, name):
+            scripted_claude.reply(f"hello {name}")
+            assert await ask(claude, f"Greet {name}.") == f"hello {name}"
+        """
+    )
+
+    project.run(*RERECORD).assert_outcomes(passed=2)
+
+    path = project.path / "cassettes/shared/greetings.yaml"
+    assert len(load(path).interactions) == 2
+    project.run().assert_outcomes(passed=2)
+
+
+def test_any_recording_can_be_played_by_its_path(project: Project) -> None:
+    known = interaction("known", "from elsewhere")
+    assert known.response is not None
+    exchange = {
+        "request": {
+            "method": "POST",
+            "uri": known.request.url,
+            "body": known.request.body.decode(),
+        },
+        "response": {
+            "status": {"code": 200, "message": "OK"},
+            "headers": {"content-type": ["application/json"]},
+            "body": {"string": known.response.body.decode()},
+        },
+    }
+    vcrpys = {"version": 1, "interactions": [exchange]}
+    (project.path / "foreign.yaml").write_text(yaml.safe_dump(vcrpys), encoding="utf-8")
+    project.test_file(
+        """
+        @pytest.mark.claude_cassette(path="foreign.yaml")
+        async def test_it(claude):
+            assert await ask(claude, "known") == "from elsewhere"
+        """
+    )
+    before = (project.path / "foreign.yaml").read_bytes()
+
+    project.run().assert_outcomes(passed=1)
+    project.run(*RERECORD).assert_outcomes(passed=1)
+
+    assert (project.path / "foreign.yaml").read_bytes() == before
+
+
+def test_unplayed_interactions_are_told(project: Project) -> None:
+    project.cassette("test_it/test_it", ("known", "answer"), ("other", "answer"))
+    project.test_file(
+        """
+        async def test_it(claude):
+            assert await ask(claude, "known") == "answer"
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "mnemosyne: test_it.py::test_it left 1 interaction unplayed",
+            "mnemosyne (replay): 1 played, 1 unplayed; 7 tokens in, 3 out",
+        ]
+    )
+
+
+def test_a_run_that_never_meets_claude_says_nothing(project: Project) -> None:
+    project.test_file("def test_it(): pass")
+
+    result = project.run()
+
+    result.stdout.no_fnmatch_line("mnemosyne*:*")
+
+
+def test_a_corrupt_cassette_is_the_tests_error_and_names_file_and_line(project: Project) -> None:
+    path = project.cassette("test_it/test_it", ("known", "answer"))
+    path.write_text("mnemosyne: 1\ninteractions: [\n", encoding="utf-8")
+    project.test_file(
+        """
+        async def test_it(claude):
+            assert await ask(claude, "known") == "answer"
+        """
+    )
+
+    result = project.run("--tb=short")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*CorruptCassetteError: *test_it.yaml:*"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_an_unwritable_folder_fails_the_test_that_records(project: Project) -> None:
+    folder = project.path / "cassettes"
+    folder.mkdir(mode=0o500)
+    project.test_file(GREETING)
+
+    _cannot_be_written(project, folder)
+
+
+def test_a_folder_that_cannot_be_made_fails_the_test_that_records(project: Project) -> None:
+    # The module's folder is in the way, as a file.
+    folder = project.path / "cassettes"
+    folder.mkdir()
+    (folder / "test_it").write_text("in the way", encoding="utf-8")
+    project.test_file(GREETING)
+
+    _cannot_be_written(project, folder)
+
+
+def _cannot_be_written(project: Project, folder: Path) -> None:
+    result = project.run(*RECORD, "--tb=short")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*CassetteWriteError: cannot write the cassette *"])
+    assert not list(folder.rglob("*.yaml"))
+
+
+@pytest.mark.slow
+def test_what_a_broken_off_run_has_recorded_so_far_is_whole(project: Project) -> None:
+    project.test_file(
+        """
+        import os, signal
+
+        async def test_first(claude, scripted_claude):
+            scripted_claude.reply("hello")
+            await ask(claude, "Say hello.")
+
+        async def test_second(claude, scripted_claude):
+            scripted_claude.reply("hello")
+            await ask(claude, "Say hello.")
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.Event().wait()
+        """
+    )
+
+    result = project.run_apart(*RECORD)
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    files = [path.name for path in (project.path / "cassettes").rglob("*") if path.is_file()]
+    assert files == ["test_first.yaml"]
+    assert len(load(project.path / "cassettes/test_it/test_first.yaml").interactions) == 1
