@@ -307,7 +307,16 @@ def _forwarding_to(url: str, door: Door) -> Iterator[None]:
 
 
 def _uses_claude(item: pytest.Item) -> bool:
-    return not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    """Whether the test asks for one of our fixtures; a user's own of that name is not ours."""
+    named = _FIXTURES.intersection(getattr(item, "fixturenames", ()))
+    if not named:
+        return False
+    definitions = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    return any(
+        definitions[name][-1].func.__module__.startswith("pytest_mnemosyne.")
+        for name in named
+        if definitions.get(name)
+    )
 
 
 def _note_leftovers(record: TestRecord, cassette: Cassette, counts: Mapping[str, int]) -> None:

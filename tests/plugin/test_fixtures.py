@@ -178,3 +178,24 @@ def test_a_script_can_be_served_by_itself(project: Project) -> None:
     )
 
     project.run().assert_outcomes(passed=1)
+
+
+def test_a_projects_own_fixture_of_the_same_name_is_its_own(project: Project) -> None:
+    project.test_file(
+        """
+        @pytest.fixture
+        def claude():
+            return "mine"
+
+        def test_it(claude, request):
+            assert claude == "mine"
+            with pytest.raises(BaseException, match="without a cassette"):
+                import socket
+                socket.getaddrinfo("api.anthropic.com", 443)
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*by a test without a cassette*"])
