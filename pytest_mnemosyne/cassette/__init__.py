@@ -25,7 +25,7 @@ from pytest_mnemosyne.cassette._errors import (
     UnknownFormatError,
     UnreadableCassetteError,
 )
-from pytest_mnemosyne.cassette._file import load, write
+from pytest_mnemosyne.cassette._file import check_writable, load, write
 from pytest_mnemosyne.cassette._interaction import (
     Chunk,
     Headers,
@@ -82,6 +82,7 @@ __all__ = [
     "Upstream",
     "VcrpySerializer",
     "cassette_path",
+    "check_writable",
     "load",
     "stored_form",
     "write",

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.cassette._interaction import Interaction, Request
-from pytest_mnemosyne.cassette._key import request_key
 from pytest_mnemosyne.cassette._miss import CassetteMissError, Miss, explain_miss
 from pytest_mnemosyne.cassette._modes import Action, RecordMode, decide
 from pytest_mnemosyne.cassette._player import Player
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_mnemosyne.cassette._contents import CassetteFile, Recorded
 
 Loader = Callable[[Path], "CassetteFile"]
-"""Reads a cassette's file; raises a `CassetteFileError` that names it."""
+"""Reads a cassette's file; raises `FileNotFoundError`, or a `CassetteFileError` that names it."""
 
 Writer = Callable[[Path, "CassetteFile"], bool]
 """Writes a cassette's file; false where its content was the same already."""
@@ -70,6 +69,7 @@ class Cassette:
         self.misses: list[Miss] = []
         """Every request that was refused, in order; raising the error comes after."""
 
+        self._plays = decide(mode, unplayed_match=True) is Action.REPLAY
         self._loader = loader
         self._on_miss = on_miss
         self._command = command
@@ -113,15 +113,21 @@ class Cassette:
 
         Empty in the modes that do not play. Reads the file where no request has done so.
         """
-        if not self._plays or not self.exists:
+        if not self._plays:
             return []
         with self._lock:
             player = self._loaded()
-        return [
-            each
-            for index, each in enumerate(player.interactions)
-            if not player.is_played(index) and _asks_claude(each.request)
-        ]
+        return [each for each in player.unplayed() if _asks_claude(each.request)]
+
+    def read(self) -> None:
+        """Read the file now, where the mode plays it, and not at the first request.
+
+        Raises:
+            CassetteFileError: It cannot be read.
+        """
+        if self._plays:
+            with self._lock:
+                self._loaded()
 
     # --- for the doors -----------------------------------------------------------------
 
@@ -135,14 +141,14 @@ class Cassette:
         """
         if not self._plays:
             return None
-        key = request_key(request)
         with self._lock:
             player = self._loaded()
+            key = player.key_of(request)
             index = player.take(key, lane)
             if index is None:
                 # What was secret when it was recorded is not in the file.
                 request = self._redacted(request)
-                key = request_key(request)
+                key = player.key_of(request)
                 index = player.take(key, lane)
             if decide(self.mode, unplayed_match=index is not None) is Action.FORWARD:
                 return None
@@ -247,24 +253,27 @@ class Cassette:
         from pytest_mnemosyne.cassette import _contents
 
         file = self._file or _contents.CassetteFile()
-        file = replace(file, interactions=interactions, recorded=recorded, container="mnemosyne")
+        file = replace(
+            file, interactions=interactions, keys=(), recorded=recorded, container="mnemosyne"
+        )
         return (writer or _default_writer())(self.path, file)
 
     # --- inside ------------------------------------------------------------------------
 
-    @property
-    def _plays(self) -> bool:
-        return decide(self.mode, unplayed_match=True) is Action.REPLAY
-
     def _loaded(self) -> Player:
         """The player, its file read at the first call; the lock is held."""
         if self._player is None:
-            interactions: tuple[Interaction, ...] = ()
-            if self.path is not None and self.exists:
-                self._file = (self._loader or _default_loader())(self.path)
-                interactions = self._file.interactions
-            self._player = Player(interactions)
+            file = self._file = self._read_file()
+            self._player = Player(file.interactions, file.keys) if file else Player(())
         return self._player
+
+    def _read_file(self) -> CassetteFile | None:
+        if self.path is None:
+            return None
+        try:
+            return (self._loader or _default_loader())(self.path)
+        except FileNotFoundError:
+            return None
 
     def _redacted(self, request: Request) -> Request:
         if self._redact is None:

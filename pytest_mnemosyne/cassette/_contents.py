@@ -16,6 +16,7 @@ from pytest_mnemosyne.cassette._interaction import (
     Request,
     Response,
 )
+from pytest_mnemosyne.cassette._key import Key
 from pytest_mnemosyne.wire import is_loopback
 
 FORMAT: Final = 1
@@ -68,6 +69,9 @@ class CassetteFile:
 
     loosened: tuple[str, ...] = ()
     """What matching leaves out beyond the default."""
+
+    keys: tuple[Key, ...] = field(default=(), compare=False, repr=False)
+    """The canonical key of each interaction; empty where they were not made yet."""
 
     container: str = "mnemosyne"
     """Whose format it had: `mnemosyne`, `vcrpy`, `ruby-vcr`, `go-vcr`, `har` or `single`."""

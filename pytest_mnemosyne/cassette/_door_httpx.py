@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     SyncMethod = Callable[[httpx2.HTTPTransport, httpx2.Request], httpx2.Response]
     AsyncMethod = Callable[[httpx2.AsyncHTTPTransport, httpx2.Request], Awaitable[httpx2.Response]]
 
-PROBE_HOST = "probe.mnemosyne.invalid"
-"""Requests to this host end in the handlers: they prove that a client passes here."""
+PROBE_URL = "http://probe.mnemosyne.invalid/"
+"""Requests to this URL end in the handlers: they prove that a client passes here."""
 
 PROBE_STATUS = 299
 """What they are answered with; no server sends it."""
@@ -58,13 +58,14 @@ class HttpxHandlers:
         def handle_request(
             transport: httpx2.HTTPTransport, asked: httpx2.Request
         ) -> httpx2.Response:
-            if asked.url.host == PROBE_HOST:
+            url = str(asked.url)
+            if url == PROBE_URL:
                 return self._response(PROBE_STATUS)
-            cassette = self._meet(asked)
+            cassette = self._door.meet(asked.method, url)
             if cassette is None:
                 return real(transport, asked)
             asked.read()
-            call = _call(cassette, asked)
+            call = _call(cassette, asked, url)
             interaction = call.answer()
             if interaction is None:
                 return self._forward(call, transport, asked, real)
@@ -79,13 +80,14 @@ class HttpxHandlers:
         async def handle_async_request(
             transport: httpx2.AsyncHTTPTransport, asked: httpx2.Request
         ) -> httpx2.Response:
-            if asked.url.host == PROBE_HOST:
+            url = str(asked.url)
+            if url == PROBE_URL:
                 return self._response(PROBE_STATUS)
-            cassette = self._meet(asked)
+            cassette = self._door.meet(asked.method, url)
             if cassette is None:
                 return await real(transport, asked)
             await asked.aread()
-            call = _call(cassette, asked)
+            call = _call(cassette, asked, url)
             interaction = call.answer()
             if interaction is None:
                 return await self._forward_async(call, transport, asked, real)
@@ -97,9 +99,6 @@ class HttpxHandlers:
 
         setattr(handle_async_request, _REPLACED, real)
         return handle_async_request
-
-    def _meet(self, asked: httpx2.Request) -> Cassette | None:
-        return self._door.meet(asked.method, str(asked.url))
 
     # --- replay ------------------------------------------------------------------------
 
@@ -186,13 +185,13 @@ def replaced(method: Any) -> Any:
     return getattr(method, _REPLACED, method)
 
 
-def _call(cassette: Cassette, asked: httpx2.Request) -> Call:
+def _call(cassette: Cassette, asked: httpx2.Request, url: str) -> Call:
     headers = [
         (name.decode(), value.decode("utf-8", "replace"))
         for raw, value in asked.headers.raw
         if (name := raw.lower()) in _READ
     ]
-    return call_of(cassette, asked.method, str(asked.url), headers, asked.content)
+    return call_of(cassette, asked.method, url, headers, asked.content)
 
 
 async def _checkpoint() -> None:

@@ -15,9 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from mnemosyne_core.errors import MnemosyneError
-from pytest_mnemosyne.cassette._door_httpx import PROBE_HOST, PROBE_STATUS
-
-_URL = f"http://{PROBE_HOST}/"
+from pytest_mnemosyne.cassette._door_httpx import PROBE_STATUS, PROBE_URL
 
 
 class UncoveredClientError(MnemosyneError):
@@ -52,7 +50,7 @@ def probe() -> None:
     # Made as the SDK makes them, save the certificates, which take 30 ms to load.
     for name in ("SyncHttpxClientWrapper", "AsyncHttpxClientWrapper"):
         kind = getattr(_base_client, name, None)
-        if kind is None or not _passes(kind(base_url=_URL, verify=False, trust_env=False)):
+        if kind is None or not _passes(kind(base_url=PROBE_URL, verify=False, trust_env=False)):
             raise UncoveredClientError(
                 client=name if kind is None else f"{kind.__module__}.{kind.__qualname__}",
                 version=anthropic.__version__,

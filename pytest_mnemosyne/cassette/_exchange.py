@@ -59,15 +59,20 @@ def call_of(
         headers: Names in lower case; all but `READ_HEADERS` are left out of the request.
         body: As sent.
     """
-    given = tuple(each for each in headers if each[0] in READ_HEADERS)
-    found = dict(given)
+    found: dict[str, str] = {}
+    kept = []
+    for header in headers:
+        name = header[0]
+        if name in REQUEST_HEADERS:
+            kept.append(header)
+        elif name in READ_HEADERS:
+            found[name] = header[1]
     if found.get(_ENCODING) in ("gzip", "deflate"):
         body = _inflated(body)
     retries = found.get(_RETRIES, "0")
-    kept = tuple(each for each in given if each[0] in REQUEST_HEADERS)
     return Call(
         cassette,
-        Request(method=method.upper(), url=url, headers=kept, body=body),
+        Request(method=method.upper(), url=url, headers=tuple(kept), body=body),
         _lane(found),
         int(retries) + 1 if retries.isdecimal() else 1,
     )

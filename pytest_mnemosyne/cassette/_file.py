@@ -10,11 +10,13 @@ import contextlib
 import os
 import secrets
 from dataclasses import replace
+from errno import ENOENT
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mnemosyne.cassette import _parsed_cache as parsed_cache
 from pytest_mnemosyne.cassette._contents import CassetteFile, Recorded, stored_form
+from pytest_mnemosyne.cassette._disk import read_bytes
 from pytest_mnemosyne.cassette._errors import (
     CassetteFileError,
     CassetteReadError,
@@ -22,6 +24,7 @@ from pytest_mnemosyne.cassette._errors import (
     SecretLeakError,
 )
 from pytest_mnemosyne.cassette._interaction import Interaction
+from pytest_mnemosyne.cassette._key import request_key
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette._redaction import Redactor
@@ -51,17 +54,21 @@ def load(path: Path, *, cache_dir: Path | None = None) -> CassetteFile:
     from pytest_mnemosyne.cassette._reading import parse
 
     file = parse(data, path)
-    if entry is not None:
-        parsed_cache.store(entry, file)
+    if entry is None:
+        return file
+    file = replace(file, keys=tuple(request_key(each.request) for each in file.interactions))
+    parsed_cache.store(entry, file)
     return file
 
 
 def _read(path: Path) -> bytes:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - half the price of Path.read_bytes
-            return file.read()
+        return read_bytes(path)
     except FileNotFoundError:
         raise
+    except NotADirectoryError as error:
+        # A file stands where its folder would be, so it is not there either.
+        raise FileNotFoundError(ENOENT, "no such file", str(path)) from error
     except OSError as error:
         raise CassetteReadError(path=path, reason=error.strerror or str(error)) from error
 
@@ -92,6 +99,7 @@ def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -
         file,
         container="mnemosyne",
         interactions=_redacted(path, file.interactions, redactor),
+        keys=(),
     )
     data = render(stored)
     leak = redactor.find(data)
@@ -105,6 +113,21 @@ def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -
     except OSError as error:
         raise CassetteWriteError(path=path, reason=error.strerror or str(error)) from error
     return True
+
+
+def check_writable(path: Path) -> None:
+    """Say beforehand that a cassette could not be written, as far as that can be known.
+
+    Raises:
+        CassetteWriteError: Its folder cannot be made or written to.
+    """
+    folder = next(each for each in path.parents if os.path.lexists(each))
+    if not folder.is_dir():
+        raise CassetteWriteError(path=path, reason=f"{folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CassetteWriteError(path=path, reason=f"no permission to write in {folder}")
+    if path.is_dir():
+        raise CassetteWriteError(path=path, reason="a folder has its name")
 
 
 def _redacted(

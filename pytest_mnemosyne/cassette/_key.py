@@ -23,6 +23,11 @@ from pytest_mnemosyne.cassette._interaction import Request
 
 Key = NewType("Key", bytes)
 
+VERSION = 1
+"""Raised with every change to what a key is made of: keys are kept between runs."""
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 
 def request_key(request: Request) -> Key:
     """Digest what the request asks; equal keys mean equal questions."""
@@ -54,7 +59,7 @@ def _canonical_body(body: bytes) -> bytes:
         if isinstance(value, dict) and value.get("stream") is False:
             del value["stream"]
         # ASCII, so that a lone surrogate in an escape has a form too.
-        return b"json:" + json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+        return b"json:" + _CANONICAL.encode(value).encode()
     except (ValueError, RecursionError):
         return b"bytes:" + _without_boundary(body)
 

@@ -20,7 +20,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from mnemosyne_core.lane import Lane
+from pytest_mnemosyne.cassette import _key
 from pytest_mnemosyne.cassette._contents import CassetteFile, Recorded
+from pytest_mnemosyne.cassette._disk import read_bytes
 from pytest_mnemosyne.cassette._interaction import (
     Chunk,
     Interaction,
@@ -30,9 +32,9 @@ from pytest_mnemosyne.cassette._interaction import (
 )
 
 # Raised with every change to a reader of files or to the tuples below.
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 
-_SALT: Final = f"{_LAYOUT}-{sys.implementation.cache_tag}-{marshal.version}".encode()
+_SALT: Final = f"{_LAYOUT}-{_key.VERSION}-{sys.implementation.cache_tag}-{marshal.version}".encode()
 _CHECKSUM_BYTES: Final = 16
 
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
@@ -45,10 +47,9 @@ def entry(cache_dir: Path, data: bytes) -> str:
 
 
 def load(entry: str) -> CassetteFile | None:
-    """The contents kept there; `None` where there are none, or none to trust."""
+    """The contents kept there, keys included; `None` where there are none, or none to trust."""
     try:
-        with open(entry, "rb") as file:  # noqa: PTH123 - half the price of Path.read_bytes
-            kept = file.read()
+        kept = read_bytes(entry)
     except OSError:
         return None
     payload = kept[_CHECKSUM_BYTES:]
@@ -90,6 +91,7 @@ def _to_plain(file: CassetteFile) -> Any:
             tuple(recorded.versions.items()),
         ),
         tuple(_plain_interaction(one) for one in file.interactions),
+        file.keys,
     )
 
 
@@ -112,12 +114,13 @@ def _plain_interaction(one: Interaction) -> Any:
 
 
 def _from_plain(plain: Any) -> CassetteFile:
-    container, loosened, recorded, interactions = plain
+    container, loosened, recorded, interactions, keys = plain
     return CassetteFile(
         container=container,
         loosened=loosened,
         recorded=None if recorded is None else _recorded(*recorded),
         interactions=tuple(_interaction(*one) for one in interactions),
+        keys=keys,
     )
 
 

@@ -15,25 +15,28 @@ from collections import deque
 from collections.abc import Sequence
 
 from mnemosyne_core.lane import Lane
-from pytest_mnemosyne.cassette._interaction import Interaction
+from pytest_mnemosyne.cassette._interaction import Interaction, Request
 from pytest_mnemosyne.cassette._key import Key, request_key
 
 
 class Player:
     """The interactions of one cassette, and which of them were played."""
 
-    def __init__(self, interactions: Sequence[Interaction]) -> None:
-        """Index `interactions`, in their recorded order."""
+    def __init__(self, interactions: Sequence[Interaction], keys: Sequence[Key] = ()) -> None:
+        """Index `interactions`, in their recorded order, with their keys where those are known."""
         self.interactions = tuple(interactions)
-        self.keys = tuple(request_key(each.request) for each in self.interactions)
+        self.keys = tuple(keys or (request_key(each.request) for each in self.interactions))
         self._has_lanes = any(each.lane is not None for each in self.interactions)
         self._played: set[int] = set()
+        self._spelled: dict[tuple[str, str, bytes], Key] = {}
         self._waiting: dict[tuple[Lane | None, Key], deque[int]] = {}
-        self._recorded: dict[tuple[Lane | None, Key], int] = {}
         for index, (interaction, key) in enumerate(zip(self.interactions, self.keys, strict=True)):
-            place = (interaction.lane, key)
-            self._waiting.setdefault(place, deque()).append(index)
-            self._recorded[place] = self._recorded.get(place, 0) + 1
+            self._spelled[_spelling(interaction.request)] = key
+            self._waiting.setdefault((interaction.lane, key), deque()).append(index)
+
+    def key_of(self, request: Request) -> Key:
+        """The key of a request; one that is spelled like a recorded one is not parsed for it."""
+        return self._spelled.get(_spelling(request)) or request_key(request)
 
     def take(self, key: Key, lane: Lane | None) -> int | None:
         """The index of the next unplayed answer, which is played from now on."""
@@ -46,7 +49,17 @@ class Player:
 
     def recorded(self, key: Key, lane: Lane | None) -> int:
         """How many answers the lane ever had for this request, played or not."""
-        return self._recorded.get(self._place(key, lane), 0)
+        place = self._place(key, lane)
+        lanes = (each.lane for each in self.interactions)
+        return sum(place == each for each in zip(lanes, self.keys, strict=True))
+
+    def unplayed(self) -> list[Interaction]:
+        """The interactions that nobody took, in recorded order."""
+        if len(self._played) == len(self.interactions):
+            return []
+        return [
+            each for index, each in enumerate(self.interactions) if index not in self._played
+        ]
 
     def is_played(self, index: int) -> bool:
         """Whether the interaction at `index` was taken."""
@@ -58,3 +71,7 @@ class Player:
 
     def _place(self, key: Key, lane: Lane | None) -> tuple[Lane | None, Key]:
         return (lane if self._has_lanes else None, key)
+
+
+def _spelling(request: Request) -> tuple[str, str, bytes]:
+    return request.method, request.url, request.body
