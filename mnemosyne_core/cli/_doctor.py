@@ -117,14 +117,24 @@ def _packages() -> Iterator[Check]:
     always = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
     for requirement in sorted(always, key=lambda each: each.name.lower()):
         yield _package(requirement, extra=None)
-    for extra in sorted(metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or ()):
-        for requirement in needed:
-            if (
-                requirement not in always
-                and requirement.name != DISTRIBUTION
-                and requirement.marker is not None
-                and requirement.marker.evaluate({"extra": extra})
-            ):
+    extras = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra") or ()
+    wanted_by = {
+        extra: [
+            requirement
+            for requirement in needed
+            if requirement not in always
+            and requirement.name != DISTRIBUTION
+            and requirement.marker is not None
+            and requirement.marker.evaluate({"extra": extra})
+        ]
+        for extra in sorted(extras)
+    }
+    told: set[str] = set()
+    # The smallest first: an extra that takes others along would only repeat them.
+    for extra in sorted(wanted_by, key=lambda each: len(wanted_by[each])):
+        for requirement in wanted_by[extra]:
+            if requirement.name not in told:
+                told.add(requirement.name)
                 yield _package(requirement, extra=extra)
 
 

@@ -7,6 +7,7 @@ by the first test that uses it.
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from pytest_mnemosyne.plugin import _markers, _options, _summary
 from pytest_mnemosyne.plugin._fixtures import *  # noqa: F403 - pytest finds fixtures by name in this module
 from pytest_mnemosyne.plugin._miss_report import fail_report
+from pytest_mnemosyne.plugin._plainly import PLAINLY, end_at_the_readers_code
 from pytest_mnemosyne.plugin._session import RUN, Run, run_of
 from pytest_mnemosyne.plugin._summary import STRAYS_KEY
 
@@ -36,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(run.stop)
     config.pluginmanager.register(run.summary, "mnemosyne-summary")
     run.start()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep cassettes from whoever collects YAML files: many are named like tests."""
+    return True if run_of(config).is_own_cassette(collection_path) else None
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -68,7 +75,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 @pytest.hookimpl(specname="pytest_runtest_setup")
 def pytest_runtest_setup_cassette(item: pytest.Item) -> None:
     """Open the test's cassette: after the skip marks were read, before fixtures are made."""
-    run_of(item.config).prepare(item)
+    with PLAINLY:
+        run_of(item.config).prepare(item)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -88,7 +96,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
             return (yield)
         try:
             result = yield
-            run.save(record)
+            with PLAINLY:
+                run.save(record)
             return result
         finally:
             # Here and not with the record's end, so that an error is the test's.
@@ -115,11 +124,14 @@ class _Phase:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail the report of a phase in which a request to Claude was refused."""
-    report = yield
     run = run_of(item.config)
+    was_refused = run.current is not None and run.current.violations
+    if was_refused and call.excinfo is not None and not item.config.option.fulltrace:
+        end_at_the_readers_code(call.excinfo)
+    report = yield
     if run.current is not None:
         violations = run.report(run.current, report)
         if violations:

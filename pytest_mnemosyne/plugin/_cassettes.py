@@ -22,6 +22,7 @@ from pytest_mnemosyne.cassette import (
     Recorded,
     RecordMode,
     cassette_path,
+    check_writable,
     load,
 )
 from pytest_mnemosyne.plugin._markers import Asked, Chosen
@@ -57,20 +58,24 @@ class Cassettes:
         """The cassette of a test, its file read if the mode plays it.
 
         Raises:
-            CassetteFileError: Its file cannot be read.
+            CassetteFileError: Its file cannot be read, or a new one not be written.
             UsageError: The test's marker says what cannot be.
         """
         path = self.path_for(item, asked)
         self._check_path(asked.chosen(), path)
+        mode = self._mode_for(asked, path)
+        if mode is RecordMode.RERECORD or (mode.writes and not _is_file(path)):
+            # Before Claude is asked: what it answers is paid for and could not be kept.
+            check_writable(path)
         cassette = Cassette(
             path,
-            mode=self._mode_for(asked, path),
+            mode=mode,
             loader=self._load,
             on_miss=on_miss,
             command=f"pytest {shlex.quote(item.nodeid)} --mnemosyne-mode=record",
         )
-        # This reads the file now, so that a damaged one is the test's error and not a request's.
-        cassette.unplayed()
+        # Now, so that a damaged file is the test's error and not a request's.
+        cassette.read()
         return cassette
 
     def save(self, cassette: Cassette, *, test: str) -> None:
@@ -106,7 +111,7 @@ class Cassettes:
         mode = RecordMode(self._settings.mode.name)
         if asked.live_only:
             return RecordMode.LIVE
-        if not mode.writes or not path.is_file():
+        if not mode.writes or not _is_file(path):
             return mode
         if mode is RecordMode.RERECORD and path in self._rerecorded:
             # Another test has recorded the shared file anew in this run: add to it.
@@ -126,6 +131,14 @@ class Cassettes:
             return "api"
         # Without the port, which for a server of one's own differs from run to run.
         return SCRIPTED if upstream == SCRIPTED else urlsplit(upstream).hostname or upstream
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        # In a folder that may not be entered. Later Pythons see nothing there, too.
+        return False
 
 
 def _cache_dir(config: pytest.Config) -> Path | None:

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from pytest_mnemosyne.plugin._environment import DUMMY_KEY
+from pytest_mnemosyne.plugin._plainly import PLAINLY
 from pytest_mnemosyne.plugin._session import run_of
 
 if TYPE_CHECKING:
@@ -54,14 +55,14 @@ _LOOP_SCOPES: Final[tuple[_LoopScope, ...]] = (
 @pytest.fixture
 def claude_cassette(request: pytest.FixtureRequest) -> Cassette:
     """This test's cassette: `turns`, `played`, `unplayed()`, `path`."""
-    return run_of(request.config).open_cassette(request.node)
+    return _open_cassette(request)
 
 
 @pytest.fixture
 def claude(request: pytest.FixtureRequest) -> AsyncAnthropic:
     """An `anthropic.AsyncAnthropic` on this test's cassette; needs no key to replay."""
     run = run_of(request.config)
-    if not run.open_cassette(request.node).mode.forwards:
+    if not _open_cassette(request).mode.forwards:
         return run.clients.for_async(DUMMY_KEY)
     from anthropic import AsyncAnthropic
 
@@ -74,7 +75,7 @@ def claude(request: pytest.FixtureRequest) -> AsyncAnthropic:
 def claude_sync(request: pytest.FixtureRequest) -> Iterator[Anthropic]:
     """An `anthropic.Anthropic` on this test's cassette; needs no key to replay."""
     run = run_of(request.config)
-    if not run.open_cassette(request.node).mode.forwards:
+    if not _open_cassette(request).mode.forwards:
         yield run.clients.for_sync(DUMMY_KEY)
         return
     from anthropic import Anthropic
@@ -96,6 +97,11 @@ def scripted_claude(request: pytest.FixtureRequest) -> Iterator[ScriptedClaude]:
     if scripted.unscripted:
         asked = "\n".join(f"  {each}" for each in scripted.unscripted)
         pytest.fail(f"the script has no answer for what was asked:\n{asked}", pytrace=False)
+
+
+def _open_cassette(request: pytest.FixtureRequest) -> Cassette:
+    with PLAINLY:
+        return run_of(request.config).open_cassette(request.node)
 
 
 # --- work and events -------------------------------------------------------------------

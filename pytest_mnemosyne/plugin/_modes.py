@@ -112,17 +112,29 @@ def found_key(environ: Mapping[str, str]) -> str | None:
 
 
 def refuse_unusable(
-    mode: Mode, *, upstream: str | None, allow_live: bool, on_ci: bool, has_key: bool
+    mode: Mode,
+    *,
+    upstream: str | None,
+    allow_live: bool,
+    on_ci: bool,
+    has_key: bool,
+    has_server: bool,
 ) -> None:
     """Stop a run that could only fail later, or that CI must not make.
 
     Raises:
-        UsageError: The mode may not be used here, or needs a key that is not there.
+        UsageError: The mode may not be used here, or needs a key that is not there, or the
+            scripted Claude a server that is not installed.
     """
-    if not mode.forwards or upstream == SCRIPTED:
+    if not mode.forwards or (upstream == SCRIPTED and has_server):
         return
     from mnemosyne_core.errors import UsageError
 
+    if upstream == SCRIPTED:
+        raise UsageError(
+            "the option --mnemosyne-upstream=scripted needs uvicorn, which is not installed; "
+            "pip install 'pytest-mnemosyne[scripted]'"
+        )
     if on_ci and not allow_live:
         raise UsageError(
             f"{mode.source} asks for mode {mode.name!r}, but CI is set and CI only replays; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] | None = Non
             on_ci=bool(environ.get("CI")),
             has_key=_modes.found_key(environ) is not None,
             cassette_dir=_cassette_dir(config),
-            block_hosts=bool(config.getini("mnemosyne_block_hosts")),
+            block_hosts=_block_hosts(config),
         )
         _modes.refuse_unusable(
             mode,
@@ -105,10 +106,22 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] | None = Non
             allow_live=settings.allow_live,
             on_ci=settings.on_ci,
             has_key=settings.has_key,
+            has_server=upstream != _modes.SCRIPTED or find_spec("uvicorn") is not None,
         )
     except UsageError as error:
         raise pytest.UsageError(f"pytest-mnemosyne: {error}") from error
     return settings
+
+
+def _block_hosts(config: pytest.Config) -> bool:
+    from mnemosyne_core.errors import UsageError
+
+    try:
+        return bool(config.getini("mnemosyne_block_hosts"))
+    except (ValueError, pytest.UsageError) as error:
+        raise UsageError(
+            f"the ini setting mnemosyne_block_hosts takes true or false: {error}"
+        ) from error
 
 
 def _cassette_dir(config: pytest.Config) -> Path:

@@ -24,16 +24,19 @@ class Violation:
     """The whole story: agent, call, message, words, command."""
 
 
-def counts_of(cassette: Cassette) -> dict[str, int]:
+def counts_of(cassette: Cassette, *, saved: bool) -> dict[str, int]:
     """How many turns with Claude came from where, and what they used.
 
     The names are those of a turn's source, and `unplayed`, `input_tokens`, `output_tokens`.
+    What was recorded and is not `saved` is counted as `discarded`.
     """
     counts = {"unplayed": len(cassette.unplayed()), "input_tokens": 0, "output_tokens": 0}
     for turn in cassette.turns:
-        source = turn.source.value
+        source: str = turn.source.value
         if turn.interaction is None and source != "missed":
             continue  # forwarded, and came to nothing that could be kept
+        if source == "recorded" and not saved:
+            source = "discarded"
         counts[source] = counts.get(source, 0) + 1
         tokens = turn.tokens
         counts["input_tokens"] += tokens.input
@@ -51,6 +54,7 @@ class TestRecord:
         "closers",
         "failed",
         "is_closed",
+        "is_reported",
         "nodeid",
         "notes",
         "passed_call",
@@ -58,6 +62,7 @@ class TestRecord:
         "saved",
         "scripted",
         "violations",
+        "was_worth_saving",
     )
 
     def __init__(self, nodeid: str) -> None:
@@ -69,6 +74,10 @@ class TestRecord:
         self.passed_call = False
         self.saved = False
         self.is_closed = False
+        self.is_reported = False
+        self.was_worth_saving = False
+        """Whether its cassette was, or was to be, written."""
+
         self.cassette: Cassette | None = None
         self.scripted: ScriptedClaude | None = None
         self.closers = ExitStack()
@@ -113,6 +122,7 @@ class TestRecord:
         self.cassette = None
         self.scripted = None
         self.failed = self.passed_call = self.saved = self.is_closed = False
+        self.is_reported = self.was_worth_saving = False
         self.notes = []
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from pytest_mnemosyne.plugin._summary import Summary, attach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mnemosyne_core.errors import Abort
     from pytest_mnemosyne.cassette import Cassette, Door, Miss, Upstream
@@ -45,6 +46,9 @@ _FIXTURES: Final = frozenset(
     }
 )
 """The fixtures that give a test its cassette."""
+
+_FIRST_BYTES: Final = b"mnemosyne:"
+"""How every cassette of ours begins."""
 
 _EVERY_INTERFACE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - recognised, not bound
 
@@ -122,6 +126,16 @@ class Run:
             )
         return self._door
 
+    def is_own_cassette(self, path: Path) -> bool:
+        """Whether this is a file that the project's recording wrote, in its folder."""
+        if path.suffix != ".yaml" or not path.is_relative_to(self.settings.cassette_dir):
+            return False
+        try:
+            with path.open("rb") as file:
+                return file.read(len(_FIRST_BYTES)) == _FIRST_BYTES
+        except OSError:
+            return False
+
     # --- one test ----------------------------------------------------------------------
 
     def begin(self, nodeid: str) -> TestRecord:
@@ -135,6 +149,17 @@ class Run:
             record.close()
         finally:
             self.current = None
+            if not record.is_reported:
+                self._note_broken_off(record)
+            # The two know each other: apart, they need no garbage collector.
+            record.cassette = None
+
+    def _note_broken_off(self, record: TestRecord) -> None:
+        cassette = record.cassette
+        if cassette is not None and cassette.mode.writes and cassette.recorded:
+            self.summary.take_note(
+                f"{record.nodeid} was broken off, so {cassette.path} was not written"
+            )
 
     def prepare(self, item: pytest.Item) -> None:
         """What the test's markers ask for, and its cassette if it needs one; in its setup."""
@@ -194,6 +219,7 @@ class Run:
         if cassette is None or not cassette.mode.writes:
             return
         if record.has_passed and cassette.recorded:
+            record.was_worth_saving = True
             self.cassettes.save(cassette, test=record.nodeid)
             record.saved = True
 
@@ -206,7 +232,8 @@ class Run:
         if when == "call":
             record.passed_call = report.passed
         if when == "teardown" and record.cassette is not None:
-            counts = counts_of(record.cassette)
+            record.is_reported = True
+            counts = counts_of(record.cassette, saved=record.saved)
             _note_leftovers(record, record.cassette, counts)
             mode = record.cassette.mode.value
             attach(report, mode=mode, counts=counts, violations=violations, notes=record.notes)
@@ -224,8 +251,8 @@ class Run:
     # --- what was refused --------------------------------------------------------------
 
     def _missed(self, record: TestRecord, miss: Miss) -> None:
-        agent = miss.lane.agent if miss.lane is not None else "no agent"
-        record.note(Violation(f"miss: {agent}, {miss.call}", str(miss)))
+        agent = f"{miss.lane.agent}, " if miss.lane is not None else ""
+        record.note(Violation(f"miss: {agent}{miss.call}", str(miss)))
         self._interrupter.stop_test()
 
     def _refused(self, error: Abort) -> None:
@@ -324,5 +351,6 @@ def _note_leftovers(record: TestRecord, cassette: Cassette, counts: Mapping[str,
     if unplayed and record.has_passed:
         noun = "interaction" if unplayed == 1 else "interactions"
         record.notes.append(f"{record.nodeid} left {unplayed} {noun} unplayed")
-    if cassette.mode.writes and counts.get("recorded") and not record.saved:
+    # A cassette that could not be written is the test's error, which says so itself.
+    if counts.get("discarded") and not record.was_worth_saving:
         record.notes.append(f"{record.nodeid} did not pass, so {cassette.path} was not written")

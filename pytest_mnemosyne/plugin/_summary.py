@@ -20,7 +20,7 @@ STRAYS_KEY: Final = "mnemosyne_strays"
 
 _ATTRIBUTE: Final = "mnemosyne"
 _LINES_PER_VIOLATION: Final = 5
-_COUNTED: Final = ("played", "recorded", "forwarded", "missed", "unplayed")
+_COUNTED: Final = ("played", "recorded", "discarded", "forwarded", "missed", "unplayed")
 
 
 class Parcel(TypedDict):
@@ -85,6 +85,10 @@ class Summary:
         """Add a refused request that belongs to no test."""
         self.has_strays = True
         self._violations.append(("outside every test", violation))
+
+    def take_note(self, note: str) -> None:
+        """Add a line about a test that no report will carry."""
+        self._notes.append(note)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print what there is to say; nothing where Claude was never asked."""

@@ -286,6 +286,24 @@ def test_the_failure_begins_with_the_miss_and_ends_with_what_the_test_made_of_it
     )
 
 
+def test_the_traceback_of_a_miss_ends_at_the_tests_own_line(project: Project) -> None:
+    project.test_file("def test_it(claude_sync): ask_sync(claude_sync, 'new')")
+
+    shown = project.run("--tb=short").stdout.str()
+
+    assert "in ask_sync" in shown
+    assert "anthropic/" not in shown
+    assert "_cassette.py" not in shown
+
+
+def test_a_full_trace_has_every_frame_of_a_miss(project: Project) -> None:
+    project.test_file("def test_it(claude_sync): ask_sync(claude_sync, 'new')")
+
+    result = project.run("--full-trace")
+
+    result.stdout.fnmatch_lines(["*anthropic*_base_client.py*", "*_cassette.py*CassetteMissError"])
+
+
 def test_the_short_line_names_agent_and_call_within_80_columns(project: Project) -> None:
     project.test_file(
         """

@@ -116,7 +116,14 @@ def test_a_run_that_can_work_is_let_through(
     name, upstream, allow_live, on_ci, has_key = case
     mode = Mode(name, "the option")
 
-    refuse_unusable(mode, upstream=upstream, allow_live=allow_live, on_ci=on_ci, has_key=has_key)
+    refuse_unusable(
+        mode,
+        upstream=upstream,
+        allow_live=allow_live,
+        on_ci=on_ci,
+        has_key=has_key,
+        has_server=upstream == "scripted",
+    )
 
 
 @pytest.mark.parametrize("case", _REFUSED.values(), ids=_REFUSED)
@@ -128,5 +135,22 @@ def test_a_run_that_cannot_work_is_stopped_with_what_to_do(
 
     with pytest.raises(UsageError, match=f"the option asks for mode {name!r}.*{advice}"):
         refuse_unusable(
-            mode, upstream=upstream, allow_live=allow_live, on_ci=on_ci, has_key=has_key
+            mode,
+            upstream=upstream,
+            allow_live=allow_live,
+            on_ci=on_ci,
+            has_key=has_key,
+            has_server=True,
+        )
+
+
+def test_a_script_without_the_server_that_plays_it_is_refused_with_what_to_install() -> None:
+    with pytest.raises(UsageError, match=r"needs uvicorn.*pip install 'pytest-mnemosyne\[scripted"):
+        refuse_unusable(
+            Mode("record", "the option"),
+            upstream="scripted",
+            allow_live=False,
+            on_ci=False,
+            has_key=True,
+            has_server=False,
         )

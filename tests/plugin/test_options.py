@@ -106,6 +106,13 @@ def test_help_names_every_option_and_setting(project: Project) -> None:
     )
 
 
+def test_a_setting_that_is_neither_true_nor_false_is_named(project: Project) -> None:
+    result = project.run("-o", "mnemosyne_block_hosts=maybe")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*mnemosyne_block_hosts takes true or false*'maybe'*"])
+
+
 def test_help_works_whatever_the_settings_say(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from email.message import Message
 from importlib import metadata
 from pathlib import Path
 
@@ -42,6 +43,23 @@ def test_the_installed_version_of_each_dependency_is_shown(
 
 def test_an_extra_is_named_with_what_it_needs(mnemosyne: Mnemosyne) -> None:
     assert check(mnemosyne, "hypothesis [hypothesis]")["status"] == "ok"
+
+
+def test_a_package_that_several_extras_bring_is_told_once(
+    mnemosyne: Mnemosyne, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = Message()
+    for extra in ("all", "hypothesis", "scripted"):
+        described["Provides-Extra"] = extra
+    wanted = [f"{package}; extra == 'all'" for package in ("hypothesis", "uvicorn")]
+    wanted += ["hypothesis; extra == 'hypothesis'", "uvicorn; extra == 'scripted'"]
+    monkeypatch.setattr(metadata, "metadata", lambda _name: described)
+    monkeypatch.setattr(metadata, "requires", lambda _name: wanted)
+
+    report = json.loads(mnemosyne("doctor", "--json").stdout)
+
+    extras = [each["name"] for each in report["checks"] if each["name"].endswith("]")]
+    assert extras == ["hypothesis [hypothesis]", "uvicorn [scripted]"]
 
 
 def test_a_missing_key_is_no_fault_and_says_where_it_was_looked_for(mnemosyne: Mnemosyne) -> None:
