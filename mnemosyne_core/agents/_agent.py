@@ -116,7 +116,7 @@ class ClaudeAgent:
             self._session = _Session(
                 workspace=Workspace(folder, max_file_bytes=self._settings.max_file_bytes),
                 temporary=temporary,
-                client=AnthropicClient() if self._client is None else self._client,
+                client=await AnthropicClient.open() if self._client is None else self._client,
                 owns_client=self._client is None,
             )
         except BaseException:

@@ -111,6 +111,8 @@ class ClaudeAgentBridge:
         self._slots = asyncio.Semaphore(self._settings.max_concurrent)
         self._changing = asyncio.Lock()
         self._replacement: asyncio.Task[None] | None = None
+        self._unheard: BaseException | None = None
+        """What a replacement failed of, until somebody was told."""
         self._beat: Callable[[], None] | None = None
 
     @property
@@ -217,6 +219,7 @@ class ClaudeAgentBridge:
             if had_agent:
                 await self._stop_agent(by=None)
                 self._record(AgentStopped())
+        self._raise_unheard()
 
     async def __aenter__(self) -> Self:
         await self.spawn()
@@ -241,7 +244,8 @@ class ClaudeAgentBridge:
             async with self._changing:
                 pass
         while self._replacement is not None and not self._replacement.done():
-            await _join(self._replacement)
+            await self._join(self._replacement)
+        self._raise_unheard()
         if not self._is_ready:
             raise AgentUnavailableError(role=self._role, reason=self._why_unavailable())
 
@@ -296,7 +300,8 @@ class ClaudeAgentBridge:
             self._life = BridgeState.RESTARTING
             restart = AgentRestarted(errors=errors, reason=failure.message)
             self._replacement = asyncio.create_task(self._replace(restart, by=erred.seq))
-            await _join(self._replacement)
+            self._replacement.add_done_callback(self._replaced)
+            await self._join(self._replacement)
         elif errors >= self._settings.degraded_after and not self._degraded:
             self._degraded = True
             self._record(
@@ -350,6 +355,22 @@ class ClaudeAgentBridge:
                 # Recorded; from now on whoever sends work hears that there is no agent.
                 return
 
+    def _replaced(self, task: asyncio.Task[None]) -> None:
+        self._unheard = None if task.cancelled() else task.exception()
+
+    async def _join(self, task: asyncio.Task[None]) -> None:
+        """Wait for a task that goes on if we are cancelled; its own cancellation is not ours."""
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._unheard = None
+            raise error
+
+    def _raise_unheard(self) -> None:
+        # Whoever waited for the replacement may have left before it failed.
+        error, self._unheard = self._unheard, None
+        if error is not None:
+            raise error
+
     async def _stop_agent(self, *, by: int | None) -> None:
         """End the agent; needs the lock."""
         self._beat = None
@@ -383,10 +404,3 @@ class ClaudeAgentBridge:
 
     def _record(self, fact: Fact, *, attempt: int = 1, by: int | None = None) -> Event:
         return self._recorder.record(fact, agent=self._path, attempt=attempt, by=by)
-
-
-async def _join(task: asyncio.Task[None]) -> None:
-    """Wait for a task that goes on if we are cancelled; its own cancellation is not ours."""
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.result()

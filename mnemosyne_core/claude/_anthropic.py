@@ -11,7 +11,7 @@ The SDK costs more than a second to import; that happens when a client is made.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import JsonValue, ValidationError
 
@@ -61,20 +61,32 @@ class AnthropicClient:
             raise MissingSdkError(reason=str(error)) from error
         self._is_ours = client is None
         if client is None:
-            wanted = settings or ClaudeSettings()
-            try:
-                client = anthropic.AsyncAnthropic(
-                    base_url=wanted.base_url,
-                    max_retries=wanted.max_retries,
-                    timeout=wanted.timeout_s,
-                )
-            except anthropic.CredentialsError as error:
-                raise ClaudeError(f"the SDK's credentials are unusable: {error}") from error
+            client = _sdk_client(settings or ClaudeSettings())
         # Without this check the SDK raises a plain TypeError, and only at the first request.
         # Its classes for other platforms have credentials of their own kind.
         if type(client) is anthropic.AsyncAnthropic and not _can_authenticate(client):
             raise MissingKeyError(looked_in=KEY_PLACES)
         self._client = client
+
+    @classmethod
+    async def open(cls, *, settings: ClaudeSettings | None = None) -> Self:
+        """A client made here, as by the constructor; nothing stays open when that fails.
+
+        Raises:
+            ClaudeError: As for the constructor.
+        """
+        try:
+            sdk = _sdk_client(settings or ClaudeSettings())
+        except ImportError as error:
+            raise MissingSdkError(reason=str(error)) from error
+        try:
+            made = cls(sdk)
+        except BaseException:
+            # Left to the garbage collector, it would close itself in a task of its own.
+            await sdk.close()
+            raise
+        made._is_ours = True
+        return made
 
     async def send(self, prompt: Prompt) -> Reply:
         """Claude's complete answer, after the SDK's retries."""
@@ -93,6 +105,19 @@ class AnthropicClient:
         """Close the SDK's client if it was made here."""
         if self._is_ours:
             await self._client.close()
+
+
+def _sdk_client(settings: ClaudeSettings) -> AsyncAnthropic:
+    import anthropic
+
+    try:
+        return anthropic.AsyncAnthropic(
+            base_url=settings.base_url,
+            max_retries=settings.max_retries,
+            timeout=settings.timeout_s,
+        )
+    except anthropic.CredentialsError as error:
+        raise ClaudeError(f"the SDK's credentials are unusable: {error}") from error
 
 
 def parse_reply(content: bytes) -> Reply:

@@ -7,7 +7,7 @@ work_submitted         the item exists, waiting
 work_blocked           why it cannot start
 work_claimed           active, with a worker; the attempt begins
 work_returned          the result; reviewing if it is a success and to be reviewed
-work_reviewed          one more review
+work_reviewed          one more review; nothing keeps it any more
 feedback_consolidated  guidance for the next attempt
 work_released          waiting for the next attempt
 work_completed         completed, with the result
@@ -108,7 +108,7 @@ def item_after(before: ItemState | None, fact: WorkFact, event: Event) -> ItemSt
         case WorkReturned(result=result):
             return _returned(before, result)
         case WorkReviewed():
-            return replace(before, reviews=before.reviews + 1)
+            return replace(before, reviews=before.reviews + 1, blocked=None)
         case FeedbackConsolidated(guidance=guidance):
             return replace(before, guidance=guidance)
         case WorkReleased():

@@ -82,11 +82,15 @@ class AgentActor(Actor):
                 reply.answer(await answer)
             except MnemosyneError as error:
                 reply.fail(error)
-            except asyncio.CancelledError:
-                reply.fail(ActorDownError(path=context.path, reason="the item was recalled"))
-                raise
-            finally:
-                if self._tasks.get(item_id) is asyncio.current_task():
-                    del self._tasks[item_id]
 
-        self._tasks[item_id] = context.spawn(run())
+        def ended(task: asyncio.Task[None]) -> None:
+            # Not in `run`: a task that is recalled before its first step never gets there.
+            answer.close()
+            # If the actor itself ends, its end is what the asker hears.
+            if task.cancelled() and context.ref.is_alive:
+                reply.fail(ActorDownError(path=context.path, reason="the item was recalled"))
+            if self._tasks.get(item_id) is task:
+                del self._tasks[item_id]
+
+        task = self._tasks[item_id] = context.spawn(run())
+        task.add_done_callback(ended)

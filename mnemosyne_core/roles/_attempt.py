@@ -1,4 +1,8 @@
-"""One attempt at one item: hand it over, have the result judged, say what is next."""
+"""One attempt at one item: hand it over, have the result judged, say what is next.
+
+The two steps are apart, so that a result that waits for its reviewer keeps no other
+item from being worked on.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +54,10 @@ class MissingAgent(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an attempt came to; the orchestrator acts on it."""
+    """What a step of an attempt came to; the orchestrator acts on it."""
 
     step: Step
-    """`COMPLETE`, `RETRY` or `FAIL`."""
+    """What comes next."""
 
     result: WorkResult
     by: int
@@ -64,7 +68,7 @@ class Outcome:
 
 
 class Attempt:
-    """Runs one claim; cancelling it recalls the item from whoever has it."""
+    """The steps of one claim; cancelling one recalls the item from whoever has it."""
 
     def __init__(
         self,
@@ -75,62 +79,56 @@ class Attempt:
         recorder: Recorder,
         clock: Clock,
         path: str,
+        lease_s: float,
         missing_agent: MissingAgent,
     ) -> None:
-        """An attempt on behalf of the actor at `path`, which owns `queue`."""
+        """An attempt on behalf of the actor at `path`, which owns `queue`.
+
+        Each actor that it asks has `lease_s` seconds to answer, from when it is there.
+        """
         self._claim = claim
         self._queue = queue
         self._peers = peers
         self._recorder = recorder
         self._clock = clock
         self._path = path
+        self._lease_s = lease_s
         self._missing_agent = missing_agent
 
-    async def run(self, by: int) -> Outcome:
-        """Work, and a review if the item wants one; `by` is the claim's event."""
-        result = await self._work(by)
+    @property
+    def claim(self) -> Claim:
+        """What it is an attempt at."""
+        return self._claim
+
+    async def work(self, by: int) -> Outcome:
+        """Have the work done; `by` is the claim's event."""
+        result = await self._result(by)
         returned = self._recorder.record(
             WorkReturned(item_id=self._item.id, result=result),
             agent=self._path,
             attempt=self._claim.attempt,
             by=by,
         )
-        step = after_attempt(self._item, result)
-        if step is not Step.REVIEW:
-            return Outcome(step=step, result=result, by=returned.seq)
-        return await self._judge(result, returned.seq)
+        return Outcome(step=after_attempt(self._item, result), result=result, by=returned.seq)
 
-    @property
-    def _item(self) -> WorkItem:
-        return self._claim.item
+    async def review(self, result: WorkResult, by: int) -> Outcome:
+        """Have a reviewer look at `result`; without its approval nothing is complete.
 
-    async def _work(self, by: int) -> WorkResult:
+        What it wants to be changed goes through the optimizer on the way.
+        """
         claim = self._claim
-        started_s = self._clock.monotonic()
-        message = Delegate(item=self._item, attempt=claim.attempt, guidance=claim.guidance)
         try:
-            answer = await self._ask(self._item.role, message, by)
-        except MnemosyneError as error:
-            return self._failed(error, took_s=self._clock.monotonic() - started_s)
-        assert isinstance(answer, WorkResult), f"a Delegate was answered with {answer!r}"
-        return answer
-
-    async def _judge(self, result: WorkResult, by: int) -> Outcome:
-        """Have a reviewer look at `result`; without its approval nothing is complete."""
-        claim = self._claim
-        lease_s = max(claim.expires_at_s - self._clock.monotonic(), 1.0)
-        try:
-            self._claim = self._queue.begin_review(
+            self._queue.begin_review(
                 self._item.id,
                 attempt=claim.attempt,
                 now_s=self._clock.monotonic(),
                 reviewer=AgentRole.REVIEWER.value,
-                lease_s=lease_s,
+                lease_s=self._lease_s,
             )
             message = Review(item=self._item, attempt=claim.attempt, result=result)
             judged = await self._ask(AgentRole.REVIEWER, message, by)
         except MnemosyneError as error:
-            failed = self._failed(error, took_s=result.duration_s, like=result)
+            failed = _refused(result, self._failure_of(error))
             return Outcome(step=after_attempt(self._item, failed), result=failed, by=by)
         assert isinstance(judged, Judged), f"a Review was answered with {judged!r}"
         verdict = judged.verdict
@@ -147,6 +145,26 @@ class Attempt:
         if step is Step.FAIL or claim.attempt >= self._item.max_attempts:
             return Outcome(step=step, result=refused, by=reviewed.seq)
         return await self._consolidate(verdict, result, refused, reviewed.seq)
+
+    @property
+    def _item(self) -> WorkItem:
+        return self._claim.item
+
+    async def _result(self, by: int) -> WorkResult:
+        claim = self._claim
+        started_s = self._clock.monotonic()
+        message = Delegate(item=self._item, attempt=claim.attempt, guidance=claim.guidance)
+        try:
+            answer = await self._ask(self._item.role, message, by)
+        except MnemosyneError as error:
+            return WorkResult.failed(
+                self._item,
+                self._failure_of(error),
+                attempt=claim.attempt,
+                duration_s=max(self._clock.monotonic() - started_s, 0.0),
+            )
+        assert isinstance(answer, WorkResult), f"a Delegate was answered with {answer!r}"
+        return answer
 
     async def _consolidate(
         self, verdict: Verdict, result: WorkResult, refused: WorkResult, by: int
@@ -170,28 +188,22 @@ class Attempt:
         return Outcome(step=Step.RETRY, result=refused, by=consolidated.seq, guidance=guidance)
 
     async def _ask(self, role: AgentRole, message: object, by: int) -> object:
-        """The answer of the role's actor, within the lease; recalls the item otherwise."""
+        """The answer of the role's actor, within a lease of its own; recalls the item otherwise."""
         # Nobody waits for the optimizer's agent: its actor has an answer without one.
         waits = self._missing_agent is MissingAgent.WAIT and role is not AgentRole.OPTIMIZER
         ref = await self._peers.reach(role, with_agent=waits)
-        patience_s = self._claim.expires_at_s - self._clock.monotonic()
+        self._queue.extend(
+            self._item.id,
+            attempt=self._claim.attempt,
+            now_s=self._clock.monotonic(),
+            lease_s=self._lease_s,
+        )
         try:
-            return await ref.ask(message, timeout_s=max(patience_s, 0.0), by=by)
+            return await ref.ask(message, timeout_s=self._lease_s, by=by)
         except (AskTimeoutError, asyncio.CancelledError):
             with suppress(ActorDownError, MailboxFullError):
                 ref.send_nowait(Recall(item_id=self._item.id), by=by)
             raise
-
-    def _failed(
-        self, error: MnemosyneError, *, took_s: float, like: WorkResult | None = None
-    ) -> WorkResult:
-        return WorkResult.failed(
-            self._item,
-            self._failure_of(error),
-            attempt=self._claim.attempt,
-            duration_s=max(took_s, 0.0),
-            usage=like.usage if like else None,
-        )
 
     def _failure_of(self, error: MnemosyneError) -> Failure:
         if isinstance(error, ReviewFailedError):

@@ -49,7 +49,7 @@ def consolidation_item(message: Consolidate, found: tuple[str, ...]) -> WorkItem
     """The work that wording guidance is."""
     item = message.item
     return WorkItem(
-        id=f"{item.id}.guidance",
+        id=item.id_for("guidance"),
         description=item.description,
         role=AgentRole.OPTIMIZER,
         phase=item.phase,

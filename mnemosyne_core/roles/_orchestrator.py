@@ -18,8 +18,9 @@ at least once; the attempt number says which time it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -46,7 +47,6 @@ from mnemosyne_core.storage import Journal
 from mnemosyne_core.supervision import Context, Exit
 from mnemosyne_core.work import (
     AgentRole,
-    Claim,
     Failure,
     Phase,
     WorkItem,
@@ -94,6 +94,8 @@ class Orchestrator(AgentActor):
         self._settings = settings or OrchestratorSettings()
         self._queue = WorkQueue(capacity=self._settings.queue_capacity)
         self._attempts: dict[str, asyncio.Task[None]] = {}
+        self._to_review: dict[str, tuple[Attempt, Outcome]] = {}
+        """Results that wait for a place and for the reviewer, oldest first."""
         self._last: dict[str, int] = {}
         """For each live item, the sequence number of the last event about it."""
         self._blocked: set[str] = set()
@@ -102,10 +104,9 @@ class Orchestrator(AgentActor):
     # --- messages ---
 
     async def started(self, context: Context) -> None:
-        """Take over what the journal holds, then look for work."""
+        """Take over what the journal holds; a `Wake` follows when this actor is up."""
         self._resume(context)
         await super().started(context)
-        self._dispatch(context)
 
     async def receive(self, message: object, context: Context) -> object:
         """See `Submit`, `Cancel`, `AdvancePhase` and `Wake`."""
@@ -127,8 +128,11 @@ class Orchestrator(AgentActor):
         tasks = tuple(self._attempts.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await super().stopping(reason)
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            # Also when there is no more time for the attempts: the agent must not stay.
+            await super().stopping(reason)
 
     # --- what comes in ---
 
@@ -152,6 +156,7 @@ class Orchestrator(AgentActor):
             return False
         event = self._record(WorkCancelled(item_id=item_id, reason=reason), item_id, context)
         dependents = self._queue.cancel(item_id)
+        self._to_review.pop(item_id, None)
         if (task := self._attempts.pop(item_id, None)) is not None:
             task.cancel()
         self._forget(item_id)
@@ -174,35 +179,28 @@ class Orchestrator(AgentActor):
     # --- attempts ---
 
     def _dispatch(self, context: Context) -> None:
-        """Start attempts while there is work, an agent for it, and room."""
+        """Start reviews, then attempts, while there is work, an agent for it, and room."""
         roles = [role for role in AgentRole if self._peers.ref(role) is not None]
         if self._settings.missing_agent is MissingAgent.WAIT:
-            self._report_blocked(context)
-            roles = [role for role in roles if self._peers.why_missing(role) is None]
+            missing = self._missing()
+            self._report_blocked(missing, context)
+            roles = [role for role in roles if role not in missing]
         while len(self._attempts) < self._settings.max_concurrent:
-            claim = self._claim(roles, context)
-            if claim is None:
+            if self._to_review and AgentRole.REVIEWER in roles:
+                self._begin_review(context)
+            elif not self._begin_attempt(roles, context):
                 return
-            self._begin(claim, context)
 
-    def _claim(self, roles: list[AgentRole], context: Context) -> Claim | None:
-        now_s = context.clock.monotonic()
+    def _begin_attempt(self, roles: list[AgentRole], context: Context) -> bool:
+        """Begin the next attempt; says whether there was one."""
         claim = self._queue.claim(
-            now_s=now_s,
+            now_s=context.clock.monotonic(),
             worker=context.path,
             lease_s=self._settings.default_timeout_s + LEASE_GRACE_S,
             roles=roles,
         )
-        if claim is None or claim.item.timeout_s is None:
-            return claim
-        return self._queue.extend(
-            claim.item.id,
-            attempt=claim.attempt,
-            now_s=now_s,
-            lease_s=claim.item.timeout_s + LEASE_GRACE_S,
-        )
-
-    def _begin(self, claim: Claim, context: Context) -> None:
+        if claim is None:
+            return False
         item = claim.item
         self._blocked.discard(item.id)
         claimed = self._record(
@@ -215,23 +213,40 @@ class Orchestrator(AgentActor):
             recorder=self._journal,
             clock=context.clock,
             path=context.path,
+            lease_s=(item.timeout_s or self._settings.default_timeout_s) + LEASE_GRACE_S,
             missing_agent=self._settings.missing_agent,
         )
-        self._attempts[item.id] = context.spawn(
-            self._run(attempt, claim, claimed, context), name=f"attempt {item.id}#{claim.attempt}"
-        )
+        self._run(attempt, partial(attempt.work, claimed.seq), context)
+        return True
 
-    async def _run(self, attempt: Attempt, claim: Claim, claimed: Event, context: Context) -> None:
-        outcome = await attempt.run(claimed.seq)
-        del self._attempts[claim.item.id]
-        self._settle(claim, outcome, context)
-        self._dispatch(context)
+    def _begin_review(self, context: Context) -> None:
+        item_id, (attempt, returned) = next(iter(self._to_review.items()))
+        del self._to_review[item_id]
+        self._blocked.discard(item_id)
+        self._run(attempt, partial(attempt.review, returned.result, returned.by), context)
 
-    def _settle(self, claim: Claim, outcome: Outcome, context: Context) -> None:
+    def _run(
+        self, attempt: Attempt, step: Callable[[], Awaitable[Outcome]], context: Context
+    ) -> None:
+        """Take a step of an attempt in a task of its own, then what follows from it."""
+        claim = attempt.claim
+
+        async def run() -> None:
+            outcome = await step()
+            del self._attempts[claim.item.id]
+            self._settle(attempt, outcome, context)
+            self._dispatch(context)
+
+        name = f"attempt {claim.item.id}#{claim.attempt}"
+        self._attempts[claim.item.id] = context.spawn(run(), name=name)
+
+    def _settle(self, taken: Attempt, outcome: Outcome, context: Context) -> None:
         """Store what the attempt came to, then act on it."""
-        item, attempt = claim.item, claim.attempt
+        item, attempt = taken.claim.item, taken.claim.attempt
         self._last[item.id] = outcome.by
-        if outcome.step is Step.COMPLETE:
+        if outcome.step is Step.REVIEW:
+            self._to_review[item.id] = taken, outcome
+        elif outcome.step is Step.COMPLETE:
             fact = WorkCompleted(item_id=item.id, result=outcome.result)
             self._record(fact, item.id, context, attempt)
             self._queue.complete(item.id, attempt=attempt)
@@ -275,13 +290,20 @@ class Orchestrator(AgentActor):
             self._queue.fail(item_id)
             self._forget(item_id)
 
-    def _report_blocked(self, context: Context) -> None:
+    def _missing(self) -> dict[AgentRole, str]:
+        """The roles without an agent, and why."""
+        reasons = ((role, self._peers.why_missing(role)) for role in AgentRole)
+        return {role: reason for role, reason in reasons if reason is not None}
+
+    def _report_blocked(self, missing: Mapping[AgentRole, str], context: Context) -> None:
         """Say once of each item that is ready that its agent is missing."""
-        for item in self._queue.ready():
-            reason = self._peers.why_missing(item.role)
-            if reason is not None and item.id not in self._blocked:
-                self._blocked.add(item.id)
-                self._record(WorkBlocked(item_id=item.id, reason=reason), item.id, context)
+        blocked = [(item.id, missing[item.role]) for item in self._queue.ready(missing)]
+        if (reason := missing.get(AgentRole.REVIEWER)) is not None:
+            blocked += [(item_id, reason) for item_id in self._to_review]
+        for item_id, reason in blocked:
+            if item_id not in self._blocked:
+                self._blocked.add(item_id)
+                self._record(WorkBlocked(item_id=item_id, reason=reason), item_id, context)
 
     # --- after a restart ---
 

@@ -56,7 +56,7 @@ class Reviewer(AgentActor):
 def review_item(item: WorkItem, result: WorkResult) -> WorkItem:
     """The work that judging `result` is: the item's own words, and what came of them."""
     return WorkItem(
-        id=f"{item.id}.review",
+        id=item.id_for("review"),
         description=item.description,
         role=AgentRole.REVIEWER,
         phase=item.phase,

@@ -348,13 +348,16 @@ class Children:
     def record(self, fact: Fact, *, agent: str, by: int | None) -> int | None:
         """Record `fact`; a recorder that fails becomes the `failure` and stops nobody here.
 
+        The same goes for an abort that comes by way of the recorder: the children are
+        stopped all the same.
+
         Returns:
             The event's sequence number.
         """
         try:
             return self._recorder.record(fact, agent=agent, by=by).seq
-        except Exception as error:  # noqa: BLE001 - the children must be stopped all the same
-            self.failure = self.failure or error
+        except BaseException as error:  # noqa: BLE001 - kept; the children must be stopped first
+            self._note_failure(error)
             return None
 
     def _record_end(
@@ -383,9 +386,13 @@ class Children:
         self._on_exit(child, life)
 
     def _note_abort(self, end: Exit) -> None:
-        if end.kind is not ExitKind.ABORT:
+        if end.kind is not ExitKind.ABORT or end.error is None:
             return
-        if self.failure is None or isinstance(self.failure, Exception):
-            self.failure = end.error
+        self._note_failure(end.error)
         # A start under way may wait for an answer that will not come any more.
         self.forbid_starts()
+
+    def _note_failure(self, error: BaseException) -> None:
+        is_graver = isinstance(self.failure, Exception) and not isinstance(error, Exception)
+        if self.failure is None or is_graver:
+            self.failure = error

@@ -16,7 +16,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mnemosyne_core.clock import Clock
-from mnemosyne_core.errors import ActorDownError, ChildSpecError, RestartIntensityError
+from mnemosyne_core.errors import (
+    ActorDownError,
+    ActorStateError,
+    ChildSpecError,
+    RestartIntensityError,
+)
 from mnemosyne_core.events import Recorder, RestartIntensityReached
 from mnemosyne_core.supervision._children import (
     Child,
@@ -310,6 +315,18 @@ class SupervisorLoop:
         if failed is not None:
             raise failed.error(undone=False)
         return child.info()
+
+    async def replace_child(self, child_id: str, by: int | None) -> ChildInfo:
+        """Stop a child and start it again, as one step."""
+        child = self.children.get(child_id)
+        if child.spec.restart is Restart.TEMPORARY:
+            raise ActorStateError(
+                path=child.path,
+                state="temporary",
+                hint="it is forgotten when it stops; start another one",
+            )
+        await self.terminate_child(child_id, by)
+        return await self.restart_child(child_id, by)
 
     async def delete_child(self, child_id: str) -> None:
         """Forget a child that is stopped."""

@@ -262,6 +262,20 @@ class Supervisor(Body):
         loop = self._running_loop()
         return await loop.call(partial(loop.restart_child, child_id, by))
 
+    async def replace_child(self, child_id: str, *, by: int | None = None) -> ChildInfo:
+        """Stop a child, if it runs, and start it again.
+
+        One step, that is finished also when the caller is cancelled: nobody finds the
+        child stopped in between.
+
+        Raises:
+            UnknownChildError: There is no such child.
+            ActorStateError: It is temporary.
+            StartError: It did not start; its spec is kept, and it is stopped.
+        """
+        loop = self._running_loop()
+        return await loop.call(partial(loop.replace_child, child_id, by))
+
     async def delete_child(self, child_id: str) -> None:
         """Forget a child that is stopped.
 

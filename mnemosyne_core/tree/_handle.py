@@ -47,14 +47,19 @@ class WorkHandle:
 
         Raises:
             ResultTimeoutError: There is no result yet.
-            ActorDownError: The tree ended first; a stored item goes on at its next start.
+            ActorDownError: The tree was stopped first; a stored item goes on at its next start.
+            RestartIntensityError: The tree gave up first.
+            Abort: An agent ended the tree with it.
         """
         try:
             async with asyncio.timeout(timeout):
                 # Shielded: a caller that stops waiting must not cancel it for the others.
                 return await asyncio.shield(self._outcome)
         except TimeoutError:
-            if timeout is None or self._outcome.done():
+            if self._outcome.done():
+                # It came in the very moment in which patience ended, and counts.
+                return self._outcome.result()
+            if timeout is None:
                 raise
             raise ResultTimeoutError(
                 item_id=self.id, timeout_s=timeout, state=self.state.value
@@ -65,6 +70,11 @@ class WorkHandle:
 
         Returns:
             Whether it was still live. Its result is then a failure with code `cancelled`.
+
+        Raises:
+            UsageError: `reason` is no text.
+            ActorDownError: The orchestrator died over it; look at `state`.
+            TreeNotRunningError: The tree does not run.
         """
         return await self._cancel(self.id, reason)
 

@@ -41,7 +41,10 @@ class Roster:
                 return False
             return not with_agent or why_missing(state.agents.get(role.value)) is None
 
-        ref = None
+        # Nearly always it is there; then nothing has to be waited for, and no state copied.
+        ref = self.ref(role)
+        if ref is not None and with_agent and self.why_missing(role) is not None:
+            ref = None
         while ref is None:
             # An actor that is ending is still in the state; its end is a later event.
             seq = (await self._state.wait_until(is_there)).seq

@@ -31,8 +31,10 @@ from mnemosyne_core.errors import (
     Abort,
     ActorDownError,
     MailboxFullError,
+    StorageError,
     TreeNotRunningError,
     UnknownWorkItemError,
+    UsageError,
 )
 from mnemosyne_core.events import (
     AgentFailed,
@@ -49,7 +51,7 @@ from mnemosyne_core.events import (
 )
 from mnemosyne_core.hooks import event_sinks, plugin_manager
 from mnemosyne_core.ids import IdSource, RandomIds
-from mnemosyne_core.observe import EventBroadcaster, Metrics, StateManager
+from mnemosyne_core.observe import EventBroadcaster, ItemState, Metrics, StateManager
 from mnemosyne_core.roles import (
     AdvancePhase,
     Cancel,
@@ -59,6 +61,7 @@ from mnemosyne_core.roles import (
 from mnemosyne_core.storage import Journal
 from mnemosyne_core.supervision import (
     ChildInfo,
+    Ref,
     RestartIntensity,
     Supervisor,
 )
@@ -118,6 +121,9 @@ class SupervisionTree:
         self._supervisor: Supervisor | None = None
         self._watch: asyncio.Task[None] | None = None
         self._is_over = False
+        self._stopped = asyncio.Event()
+        self._end: BaseException | None = None
+        """What those hear who wait for a result that will not come any more."""
 
     # --- its life --------------------------------------------------------------------------
 
@@ -138,6 +144,7 @@ class SupervisionTree:
         except BaseException:
             self._is_over = True
             await self._resources.aclose()
+            self._stopped.set()
             raise
 
     async def _start(self) -> None:
@@ -172,29 +179,52 @@ class SupervisionTree:
         self._watch = asyncio.create_task(self._watch_over(self._supervisor), name="tree watch")
 
     async def stop(self, reason: str = "stopped") -> None:
-        """Stop the roles in bounded time and close everything; harmless when repeated.
+        """Stop the roles in bounded time and close everything.
+
+        Harmless when repeated; who calls it while somebody else does waits for the end, too.
 
         Handles that wait get `ActorDownError`; with a database their items go on at the
         next start.
 
+        Cancelling this cancels the roles, and passes the cancellation on when they have
+        ended.
+
         Raises:
             Abort: An agent has ended with it.
         """
-        if self._is_over or self._journal is None:
-            self._is_over = True
+        if self._is_over:
+            await self._stopped.wait()
             return
         self._is_over = True
         try:
-            if self._watch is not None:
-                self._watch.cancel()
-                with suppress(asyncio.CancelledError):
-                    await self._watch
+            async with self._resources:
+                await self._stop(reason)
+        finally:
+            self._stopped.set()
+
+    async def _stop(self, reason: str) -> None:
+        try:
+            await self._stop_roles()
+        except BaseException:
+            # What the tree ended of must not be hidden by a file that fails as well.
+            with suppress(StorageError):
+                self._say_stopped(reason)
+            raise
+        self._say_stopped(reason)
+
+    def _say_stopped(self, reason: str) -> None:
+        self._settle_all(ActorDownError(path=TREE, reason=reason))
+        if self._journal is not None:
+            self._journal.record(TreeStopped(reason=reason), agent=TREE)
+
+    async def _stop_roles(self) -> None:
+        try:
             if self._supervisor is not None:
                 await self._supervisor.stop()
         finally:
-            self._settle_all(ActorDownError(path=TREE, reason=reason))
-            async with self._resources:
-                self._journal.record(TreeStopped(reason=reason), agent=TREE)
+            if self._watch is not None:
+                # It ends with the supervisor, and with what that ended of.
+                await asyncio.wait((self._watch,))
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -223,6 +253,7 @@ class SupervisionTree:
             WorkError: It cannot be taken (duplicate, unknown dependency, queue full);
                 nothing was stored.
             TreeNotRunningError: The tree does not run.
+            ActorDownError: The orchestrator died over it before it was stored.
         """
         (handle,) = await self.submit_all((item,))
         return handle
@@ -238,17 +269,12 @@ class SupervisionTree:
         """
         self._running_supervisor()
         parsed = tuple(self._parse(item) for item in items)
-        new = list(dict.fromkeys(i.id for i in parsed if i.id not in self._outcomes))
-        for item_id in new:
-            self._outcomes[item_id] = asyncio.get_running_loop().create_future()
+        known = {item.id for item in parsed if self._state.item(item.id) is not None}
         try:
             await self._ask(Submit(items=parsed))
-        except BaseException as error:
-            lost = [item_id for item_id in new if self._state.item(item_id) is None]
-            for item_id in lost:
-                self._outcomes.pop(item_id).cancel()
+        except ActorDownError:
             # An orchestrator that died after it had stored them goes on with them.
-            if lost or not new or not isinstance(error, ActorDownError):
+            if known or not all(map(self._is_stored, parsed)):
                 raise
         return tuple(self.handle(item.id) for item in parsed)
 
@@ -262,12 +288,11 @@ class SupervisionTree:
         if item is None:
             raise UnknownWorkItemError(item_id=item_id)
         if item_id not in self._handles:
-            outcome = self._outcomes.get(item_id)
-            if outcome is None:
-                outcome = asyncio.get_running_loop().create_future()
-                self._outcomes[item_id] = outcome
-                if item.state.is_final:
-                    outcome.set_result(item.result or _cancelled(item.item, "cancelled"))
+            outcome = self._outcomes[item_id] = asyncio.get_running_loop().create_future()
+            if item.state.is_final:
+                outcome.set_result(_final_result(item))
+            elif self._end is not None:
+                _break(outcome, self._end)
             self._handles[item_id] = WorkHandle(
                 item_id, outcome=outcome, state=self._state_of, cancel=self._cancel
             )
@@ -285,16 +310,14 @@ class SupervisionTree:
         """Replace a role's actor, bridge and agent by hand; it does not count as a restart.
 
         What the agent was working on goes round again. Use it when whatever an agent was
-        missing is there now.
+        missing is there now. It is finished also when the caller is cancelled.
 
         Raises:
             UnknownRoleError: There is no such role.
             TreeNotRunningError: The tree does not run.
+            StartError: The actor did not start; ask again.
         """
-        supervisor = self._running_supervisor()
-        child_id = AgentRole.parse(role).value
-        await supervisor.terminate_child(child_id)
-        await supervisor.restart_child(child_id)
+        await self._running_supervisor().replace_child(AgentRole.parse(role).value)
 
     # --- what can be asked -----------------------------------------------------------------
 
@@ -383,7 +406,7 @@ class SupervisionTree:
                 self._settle(item_id, result)
             case WorkCancelled(item_id=item_id, reason=reason):
                 if (item := self._state.item(item_id)) is not None:
-                    self._settle(item_id, _cancelled(item.item, reason))
+                    self._settle(item_id, _cancelled(item, reason))
             case (
                 AgentRegistered()
                 | AgentRecovered()
@@ -405,11 +428,10 @@ class SupervisionTree:
             outcome.set_result(result)
 
     def _settle_all(self, error: BaseException) -> None:
+        self._end = self._end or error
         for outcome in self._outcomes.values():
             if not outcome.done():
-                outcome.set_exception(error)
-                # Nobody may be waiting; the item's state says what became of it.
-                outcome.exception()
+                _break(outcome, self._end)
 
     async def _watch_over(self, supervisor: Supervisor) -> None:
         """Let everybody know at once when the tree ends by itself."""
@@ -425,16 +447,22 @@ class SupervisionTree:
 
     async def _ask(self, message: object) -> object:
         """The orchestrator's answer; waits for it while it is being restarted."""
+        self._running_supervisor()
+        ref = self._roster.ref(AgentRole.ORCHESTRATOR) or await self._restarted_orchestrator()
+        return await ref.ask(message)
+
+    async def _restarted_orchestrator(self) -> Ref:
         supervisor = self._running_supervisor()
         assert self._watch is not None, "a started tree is watched"
         reach = asyncio.create_task(self._roster.reach(AgentRole.ORCHESTRATOR, with_agent=False))
         try:
             await asyncio.wait({reach, self._watch}, return_when=asyncio.FIRST_COMPLETED)
             if not reach.done():
-                raise TreeNotRunningError(reason=str(supervisor.failure))
+                raise TreeNotRunningError(reason=str(supervisor.failure or "it was stopped"))
+            return reach.result()
         finally:
             reach.cancel()
-        return await reach.result().ask(message)
+            await asyncio.wait({reach})
 
     def _parse(self, item: WorkItem | Mapping[str, object]) -> WorkItem:
         needs_id = isinstance(item, Mapping) and item.get("id") is None
@@ -446,9 +474,29 @@ class SupervisionTree:
             raise UnknownWorkItemError(item_id=item_id)
         return item.state
 
+    def _is_stored(self, item: WorkItem) -> bool:
+        stored = self._state.item(item.id)
+        return stored is not None and stored.item == item
+
     async def _cancel(self, item_id: str, reason: str) -> bool:
+        if not isinstance(reason, str):
+            raise UsageError(f"the reason of a cancellation is a text, got {reason!r}")
+        reason = reason.encode(errors="backslashreplace").decode()
         return bool(await self._ask(Cancel(item_id=item_id, reason=reason)))
 
 
-def _cancelled(item: WorkItem, reason: str) -> WorkResult:
-    return WorkResult.failed(item, Failure(code="cancelled", message=reason, retryable=False))
+def _break(outcome: asyncio.Future[WorkResult], error: BaseException) -> None:
+    outcome.set_exception(error)
+    # Nobody may be waiting; the item's state says what became of it.
+    outcome.exception()
+
+
+def _final_result(item: ItemState) -> WorkResult:
+    if item.state is WorkState.CANCELLED or item.result is None:
+        return _cancelled(item, "cancelled")
+    return item.result
+
+
+def _cancelled(item: ItemState, reason: str) -> WorkResult:
+    failure = Failure(code="cancelled", message=reason, retryable=False)
+    return WorkResult.failed(item.item, failure, attempt=item.attempt)

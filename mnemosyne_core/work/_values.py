@@ -18,13 +18,18 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticSerializationError
 
 from mnemosyne_core._value import Value
 from mnemosyne_core.errors import InvalidWorkItemError, MnemosyneError, UnknownRoleError
 from mnemosyne_core.work._phase import Phase
 
+_ID_CHARS = 200
+_CONTEXT_DEPTH = 100
+"""How deeply a context may be nested: parsers of JSON give up at 200, and it is wrapped."""
+
 Id = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][\w.:-]*$")
+    str, StringConstraints(min_length=1, max_length=_ID_CHARS, pattern=r"^[A-Za-z0-9][\w.:-]*$")
 ]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -120,6 +125,12 @@ class WorkItem(Value):
             raise ValueError("the same dependency is named twice")
         return self
 
+    @model_validator(mode="after")
+    def _context_can_be_kept(self) -> Self:
+        if _is_deeper_than(_CONTEXT_DEPTH, self.context):
+            raise ValueError(f"context is nested deeper than {_CONTEXT_DEPTH} levels")
+        return self
+
     @property
     def wants_review(self) -> bool:
         """Whether its result is judged before it is complete; a review itself is not."""
@@ -127,7 +138,9 @@ class WorkItem(Value):
 
     @classmethod
     def parse(cls, given: object, *, mint_id: str | None = None) -> WorkItem:
-        """A work item from what a caller handed over.
+        """A work item from what a caller handed over, checked anew whatever it is.
+
+        What is accepted here can be stored and read back.
 
         Args:
             given: A work item, or a mapping with its fields.
@@ -136,18 +149,39 @@ class WorkItem(Value):
         Raises:
             InvalidWorkItemError: It is neither; the error names every finding.
         """
-        if isinstance(given, WorkItem):
-            return given
-        if not isinstance(given, Mapping):
+        if not isinstance(given, Mapping | WorkItem):
             problem = f"expected a WorkItem or a mapping of its fields, got {type(given).__name__}"
             raise InvalidWorkItemError(problems=(("item", problem),))
+        # An item that was copied with changes has not been validated with them.
         fields = dict(given)
         if mint_id is not None and fields.get("id") is None:
             fields["id"] = mint_id
         try:
-            return cls.model_validate(fields)
+            item = cls.model_validate(fields)
         except ValidationError as error:
             raise InvalidWorkItemError(problems=problems_of(error)) from error
+        item._check_survives_storage()
+        return item
+
+    def id_for(self, purpose: str) -> str:
+        """The id of work about this item, such as its review; no longer than an id may be."""
+        return f"{self.id[: _ID_CHARS - len(purpose) - 1]}.{purpose}"
+
+    def _check_survives_storage(self) -> None:
+        try:
+            same = WorkItem.model_validate_json(self.model_dump_json()) == self
+        except (ValidationError, PydanticSerializationError) as error:
+            raise InvalidWorkItemError(problems=(("context", f"is no JSON: {error}"),)) from error
+        if not same:
+            problem = "changes when it is written as JSON and read again"
+            raise InvalidWorkItemError(problems=(("context", problem),))
+
+
+def _is_deeper_than(levels: int, value: JsonValue) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper_than(levels - 1, part) for part in inner)
 
 
 def problems_of(error: ValidationError) -> tuple[tuple[str, str], ...]:
@@ -196,9 +230,14 @@ class Failure(Value):
     @classmethod
     def of(cls, error: BaseException, *, retryable: bool = True) -> Failure:
         """The failure that `error` stands for."""
-        if isinstance(error, MnemosyneError):
-            return cls(code=error.code, message=str(error), retryable=retryable)
-        return cls(code="crash", message=f"{type(error).__name__}: {error}", retryable=retryable)
+        is_ours = isinstance(error, MnemosyneError)
+        message = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        return cls(
+            code=error.code if isinstance(error, MnemosyneError) else "crash",
+            # An error about undecodable bytes may hold some, and these cannot be stored.
+            message=message.encode(errors="backslashreplace").decode(),
+            retryable=retryable,
+        )
 
 
 class WorkResult(Value):

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -273,6 +274,38 @@ def test_a_credential_profile_that_is_not_there_is_named(
 
     with pytest.raises(ClaudeError, match="'work'"):
         AnthropicClient()
+
+
+@pytest.mark.usefixtures("no_credentials")
+async def test_an_open_that_fails_leaves_no_client_to_be_collected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = []
+
+    class Noted(AsyncAnthropic):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            made.append(self)
+
+    # The key is looked for on the SDK's own class only, so the name must be that class.
+    monkeypatch.setattr("anthropic.AsyncAnthropic", Noted)
+    with pytest.raises(MissingKeyError):
+        await AnthropicClient.open()
+    (sdk,) = made
+    assert sdk.is_closed()
+
+
+async def test_an_opened_client_is_ours_to_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
+    client = await AnthropicClient.open()
+    await client.aclose()
+    assert client._client.is_closed()
+
+
+def test_without_the_sdk_nothing_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    with pytest.raises(MissingSdkError, match="pip install anthropic"):
+        asyncio.run(AnthropicClient.open())
 
 
 @pytest.mark.usefixtures("no_credentials")

@@ -1,0 +1,254 @@
+"""An abort, wherever it is raised: it ends the tree, reaches whoever waits, and nobody retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from mnemosyne_core.errors import Abort
+from mnemosyne_core.events import Event
+from mnemosyne_core.tree import HealthStatus, SupervisionConfig
+from mnemosyne_core.work import AgentRole, WorkResult
+from tests.core.tree.cast import Call, Cast, ToldAgent, failed, refused
+
+
+class PointlessError(Abort):
+    """There is no point in going on."""
+
+
+async def abort(_: Call) -> WorkResult:
+    raise PointlessError
+
+
+async def abort_session() -> None:
+    raise PointlessError
+
+
+def agent_of(cast: Cast, role: AgentRole) -> ToldAgent:
+    agent = getattr(cast, role.value)
+    assert isinstance(agent, ToldAgent)
+    return agent
+
+
+@pytest.mark.parametrize("role", AgentRole)
+async def test_an_abort_of_any_agent_reaches_everybody_and_is_raised_once(
+    cast: Cast, role: AgentRole
+) -> None:
+    cast.verdicts = [refused("no docstring")]
+    agent = agent_of(cast, role)
+    agent.answer = abort
+    doer = AgentRole.ORCHESTRATOR if role is AgentRole.ORCHESTRATOR else AgentRole.EXECUTOR
+    tree = cast.tree(SupervisionConfig(max_concurrent_agents=1))
+    await tree.start()
+    handles = await tree.submit_all({"description": f"item {n}", "role": doer} for n in range(3))
+
+    for handle in handles:
+        with pytest.raises(PointlessError):
+            await handle.result(timeout=5)
+    assert tree.health().status is HealthStatus.DOWN
+    assert len(agent.calls) == 1
+    assert len(tree.journal.events(kind="child_started")) == 4, "nobody was restarted"
+    late = tree.handle(handles[0].id)
+    with pytest.raises(PointlessError):
+        await late.result(timeout=5)
+
+    with pytest.raises(PointlessError):
+        await tree.stop()
+    await tree.stop()
+
+
+async def test_an_abort_with_others_at_work_leaves_no_failure_of_theirs(cast: Cast) -> None:
+    both = asyncio.Barrier(2)
+
+    async def abort_or_hang(call: Call) -> WorkResult:
+        await both.wait()
+        if call.item.id == "a":
+            raise PointlessError
+        return await hang(call)
+
+    cast.executor.answer = abort_or_hang
+    tree = cast.tree()
+    await tree.start()
+    first, second = await tree.submit_all(
+        [{"id": "a", "description": "x"}, {"id": "b", "description": "y"}]
+    )
+    for handle in (first, second):
+        with pytest.raises(PointlessError):
+            await handle.result(timeout=5)
+    with pytest.raises(PointlessError):
+        await tree.stop()
+    assert cast.executor.cancelled == ["b"]
+
+
+async def test_leaving_the_tree_raises_the_abort_that_nobody_asked_for(cast: Cast) -> None:
+    cast.executor.answer = abort
+
+    async def leave() -> None:
+        async with cast.tree() as tree:
+            await tree.submit({"description": "x"})
+            await tree.state.wait_until(
+                lambda s: not all(child.alive for child in s.children.values()), 5
+            )
+
+    with pytest.raises(PointlessError):
+        await leave()
+
+
+@pytest.mark.parametrize("role", AgentRole)
+async def test_an_abort_while_a_session_opens_ends_the_start(cast: Cast, role: AgentRole) -> None:
+    before = asyncio.all_tasks()
+    agent_of(cast, role).start_session = abort_session  # type: ignore[method-assign]
+    tree = cast.tree()
+    with pytest.raises(PointlessError):
+        await tree.start()
+    assert tree.health().status is HealthStatus.DOWN
+    assert asyncio.all_tasks() == before
+    await tree.stop()
+
+
+async def test_an_abort_while_a_session_closes_stops_the_others_all_the_same(cast: Cast) -> None:
+    before = asyncio.all_tasks()
+    closed: list[str] = []
+
+    async def close() -> None:
+        closed.append("reviewer")
+
+    cast.reviewer.stop_session = close  # type: ignore[method-assign]
+    cast.executor.stop_session = abort_session  # type: ignore[method-assign]
+    tree = cast.tree()
+    await tree.start()
+    with pytest.raises(PointlessError):
+        await tree.stop()
+    assert closed == ["reviewer"]
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_file_that_fails_as_well_does_not_hide_an_abort(cast: Cast) -> None:
+    cast.executor.stop_session = abort_session  # type: ignore[method-assign]
+    tree = cast.tree()
+    await tree.start()
+    tree.journal.close()
+    with pytest.raises(PointlessError):
+        await tree.stop()
+
+
+async def test_an_abort_while_an_agent_is_replaced_ends_the_tree(cast: Cast) -> None:
+    async def fail(call: Call) -> WorkResult:
+        cast.executor.start_session = abort_session  # type: ignore[method-assign]
+        return failed(call)
+
+    cast.executor.answer = fail
+    tree = cast.tree()
+    await tree.start()
+    handle = await tree.submit({"description": "x", "max_attempts": 99})
+    with pytest.raises(PointlessError):
+        await handle.result(timeout=5)
+    with pytest.raises(PointlessError):
+        await tree.stop()
+    assert len(cast.executor.calls) == tree.config.bridge.restart_after
+
+
+async def test_an_abort_of_a_replacement_is_not_lost_with_whoever_waited_for_it(
+    cast: Cast,
+) -> None:
+    opening, go_on = asyncio.Event(), asyncio.Event()
+
+    async def abort_when_told() -> None:
+        opening.set()
+        await go_on.wait()
+        raise PointlessError
+
+    async def fail(call: Call) -> WorkResult:
+        cast.executor.start_session = abort_when_told  # type: ignore[method-assign]
+        return failed(call)
+
+    cast.executor.answer = fail
+    tree = cast.tree()
+    await tree.start()
+    handle = await tree.submit({"description": "x", "max_attempts": 99})
+    await opening.wait()
+    await handle.cancel()
+    go_on.set()
+    assert not (await handle.result(timeout=5)).success
+
+    other = await tree.submit({"description": "y"})
+    with pytest.raises(PointlessError):
+        await other.result(timeout=5)
+    with pytest.raises(PointlessError):
+        await tree.stop()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "work_submitted",
+        "work_claimed",
+        "agent_active",
+        "agent_idle",
+        "work_returned",
+        "work_reviewed",
+        "work_completed",
+    ],
+)
+async def test_an_abort_of_a_listener_ends_the_tree(cast: Cast, kind: str) -> None:
+    tree = cast.tree()
+    await tree.start()
+    tree.broadcaster.attach(abort_on(kind))
+    # A result that was stored before the listener had its say is one all the same.
+    with suppress(PointlessError):
+        await (await tree.submit({"description": "x"})).result(timeout=5)
+    await tree.state.wait_until(lambda s: not s.children["orchestrator"].alive, 5)
+    assert tree.health().status is HealthStatus.DOWN
+    with pytest.raises(PointlessError):
+        await tree.stop()
+
+
+@pytest.mark.parametrize("kind", ["tree_started", "child_started", "agent_registered"])
+async def test_an_abort_of_a_listener_ends_the_start(cast: Cast, kind: str) -> None:
+    before = asyncio.all_tasks()
+    tree = cast.tree()
+    tree.broadcaster.attach(abort_on(kind))
+    with pytest.raises(PointlessError):
+        await tree.start()
+    assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("kind", ["child_terminated", "agent_stopped", "tree_stopped"])
+async def test_an_abort_of_a_listener_keeps_nobody_from_being_stopped(
+    cast: Cast, kind: str
+) -> None:
+    before = asyncio.all_tasks()
+    closed: list[AgentRole] = []
+    for role in AgentRole:
+        agent_of(cast, role).stop_session = closing(closed, role)  # type: ignore[method-assign]
+    tree = cast.tree()
+    await tree.start()
+    tree.broadcaster.attach(abort_on(kind))
+    with pytest.raises(PointlessError):
+        await tree.stop()
+    assert set(closed) == set(AgentRole)
+    assert asyncio.all_tasks() == before
+
+
+def abort_on(kind: str) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        if event.kind == kind:
+            raise PointlessError
+
+    return listen
+
+
+def closing(closed: list[AgentRole], role: AgentRole) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def close() -> None:
+        closed.append(role)
+
+    return close
+
+
+async def hang(_: Call) -> WorkResult:
+    await asyncio.Event().wait()
+    raise AssertionError("nobody lets it go on")
