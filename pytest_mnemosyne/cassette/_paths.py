@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -44,11 +45,15 @@ def cassette_path(base: Path, nodeid: str) -> Path:
     difference. The folders are those of the test's module.
     """
     module, separator, test = nodeid.partition("::")
-    *folders, last = module.split("/")
-    below = [_folder(name) for name in folders]
     # An id without a test is a whole module's; no test's name is hashed to the same.
     file = _test(test) if separator else _hashed("_module", "no test")
-    return base.joinpath(*below, _module(last), f"{file}.yaml")
+    return _module_folder(base, module) / f"{file}.yaml"
+
+
+@lru_cache(maxsize=64)
+def _module_folder(base: Path, module: str) -> Path:
+    *folders, last = module.split("/")
+    return base.joinpath(*map(_folder, folders), _module(last))
 
 
 def _test(name: str) -> str:

@@ -57,9 +57,7 @@ class Player:
         """The interactions that nobody took, in recorded order."""
         if len(self._played) == len(self.interactions):
             return []
-        return [
-            each for index, each in enumerate(self.interactions) if index not in self._played
-        ]
+        return [each for index, each in enumerate(self.interactions) if index not in self._played]
 
     def is_played(self, index: int) -> bool:
         """Whether the interaction at `index` was taken."""

@@ -51,8 +51,7 @@ class Cassettes:
         Raises:
             UsageError: The test's marker says what cannot be.
         """
-        named = asked.chosen().locate(self._settings, rootdir=self._rootdir)
-        return named or cassette_path(self._settings.cassette_dir, item.nodeid)
+        return self._located(item, asked.chosen())
 
     def open(self, item: pytest.Item, asked: Asked, *, on_miss: Callable[[Miss], None]) -> Cassette:
         """The cassette of a test, its file read if the mode plays it.
@@ -61,8 +60,9 @@ class Cassettes:
             CassetteFileError: Its file cannot be read, or a new one not be written.
             UsageError: The test's marker says what cannot be.
         """
-        path = self.path_for(item, asked)
-        self._check_path(asked.chosen(), path)
+        chosen = asked.chosen()
+        path = self._located(item, chosen)
+        self._check_path(chosen, path)
         mode = self._mode_for(asked, path)
         if mode is RecordMode.RERECORD or (mode.writes and not _is_file(path)):
             # Before Claude is asked: what it answers is paid for and could not be kept.
@@ -98,6 +98,10 @@ class Cassettes:
 
     def _load(self, path: Path) -> CassetteFile:
         return load(path, cache_dir=self._cache_dir)
+
+    def _located(self, item: pytest.Item, chosen: Chosen) -> Path:
+        named = chosen.locate(self._settings, rootdir=self._rootdir)
+        return named or cassette_path(self._settings.cassette_dir, item.nodeid)
 
     def _check_path(self, chosen: Chosen, path: Path) -> None:
         if chosen.path is not None and not path.is_file() and not self._settings.mode.writes:

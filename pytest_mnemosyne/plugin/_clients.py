@@ -19,7 +19,6 @@ from typing import Final
 import httpx2
 from anthropic import Anthropic, AsyncAnthropic
 
-
 _SETTINGS: Final = ("ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS")
 """What a new client reads from the environment for its requests; a test may set it."""
 

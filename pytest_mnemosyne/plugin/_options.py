@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_mnemosyne.plugin import _modes
+
+if TYPE_CHECKING:
+    from mnemosyne_core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +85,6 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] | None = Non
     Raises:
         pytest.UsageError: They contradict themselves or ask for what cannot work.
     """
-    from mnemosyne_core.errors import UsageError
-
     environ = os.environ if environ is None else environ
     try:
         mode = _modes.resolve(
@@ -108,33 +110,36 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] | None = Non
             has_key=settings.has_key,
             has_server=upstream != _modes.SCRIPTED or find_spec("uvicorn") is not None,
         )
-    except UsageError as error:
+    except _usage_error() as error:
         raise pytest.UsageError(f"pytest-mnemosyne: {error}") from error
     return settings
 
 
-def _block_hosts(config: pytest.Config) -> bool:
+def _usage_error() -> type[UsageError]:
+    """Imported once something is wrong; an `except` clause asks no earlier."""
     from mnemosyne_core.errors import UsageError
 
+    return UsageError
+
+
+def _block_hosts(config: pytest.Config) -> bool:
     try:
         return bool(config.getini("mnemosyne_block_hosts"))
     except (ValueError, pytest.UsageError) as error:
-        raise UsageError(
+        raise _usage_error()(
             f"the ini setting mnemosyne_block_hosts takes true or false: {error}"
         ) from error
 
 
 def _cassette_dir(config: pytest.Config) -> Path:
-    from mnemosyne_core.errors import UsageError
-
     given = str(config.getini("mnemosyne_cassette_dir"))
     if not given.strip():
-        raise UsageError(
+        raise _usage_error()(
             "the ini setting mnemosyne_cassette_dir is empty; name a folder or remove the setting"
         )
     folder = config.rootpath / given
     if folder.exists() and not folder.is_dir():
-        raise UsageError(
+        raise _usage_error()(
             f"the ini setting mnemosyne_cassette_dir names {folder}, which is a file; name a folder"
         )
     return folder

@@ -19,6 +19,8 @@ from pytest_mnemosyne.cassette import (
     load,
     write,
 )
+from pytest_mnemosyne.cassette._disk import read_bytes
+from pytest_mnemosyne.cassette._key import request_key
 
 from ._make import STREAM, interaction
 
@@ -113,3 +115,20 @@ def test_a_folder_that_cannot_be_written_does_no_harm(path: Path, tmp_path: Path
     occupied.write_text("")
 
     assert load(path, cache_dir=occupied) == FILE
+
+
+def test_the_keys_are_kept_with_the_contents(path: Path, cache: Path) -> None:
+    keys = tuple(request_key(each.request) for each in FILE.interactions)
+
+    first, second = load(path, cache_dir=cache), load(path, cache_dir=cache)
+
+    assert first.keys == second.keys == keys
+    assert load(path).keys == ()
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 14) - 1, 1 << 14, (1 << 16) + 1])
+def test_a_file_of_any_size_is_read_whole(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * (size // 256) + b"x" * (size % 256))
+
+    assert read_bytes(path) == path.read_bytes()

@@ -71,6 +71,24 @@ def test_how_many_answers_there_ever_were_outlasts_playing() -> None:
     assert player.recorded(request_key(recorded(None, b'"x"').request), None) == 0
 
 
+def test_a_request_spelled_otherwise_has_the_key_of_the_recorded_one() -> None:
+    player = Player([recorded(None, b'{"a": 1, "b": 2}')])
+
+    for body in (b'{"a": 1, "b": 2}', b'{"b":2,"a":1}'):
+        assert player.key_of(recorded(None, body).request) == player.keys[0]
+    assert player.key_of(recorded(None, b'{"a":1}').request) != player.keys[0]
+
+
+def test_what_nobody_took_is_unplayed() -> None:
+    player = Player([recorded(None, each) for each in (b'"a"', b'"b"', b'"c"')])
+    taken(player, None, b'"b"')
+
+    assert [each.request.body for each in player.unplayed()] == [b'"a"', b'"c"']
+    taken(player, None, b'"a"')
+    taken(player, None, b'"c"')
+    assert player.unplayed() == []
+
+
 def test_a_lookup_does_not_grow_with_the_cassette() -> None:
     def cost_s(size: int) -> float:
         player = Player([recorded(None, str(number).encode()) for number in range(size)])

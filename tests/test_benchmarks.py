@@ -1,0 +1,158 @@
+"""The benchmarks run and make their tables; how long anything takes is not asked here."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import replay, startup
+from benchmarks._laboratory import (
+    Cost,
+    Environment,
+    LaboratoryError,
+    in_turns,
+    lower_quartile,
+    ms,
+    over,
+    plain_environment,
+    table,
+)
+
+# Names of the plug-ins that are installed with the tests, which stand in for the peers.
+_INSTALLED_ROWS = (replay.EMPTY, replay.FLOOR, replay.WARM, replay.COLD)
+
+
+@pytest.fixture
+def here() -> Environment:
+    """The environment that these tests run in."""
+    return Environment(Path(sys.executable))
+
+
+def test_rows_are_measured_in_turns_after_a_round_that_does_not_count() -> None:
+    asked: list[str] = []
+
+    def measure(row: str) -> int:
+        asked.append(row)
+        return len(asked)
+
+    samples = in_turns(["a", "b"], 2, measure)
+
+    assert asked == ["a", "b", "a", "b", "b", "a"]
+    assert samples == {"a": [3, 6], "b": [4, 5]}
+
+
+def test_rows_are_compared_round_by_round() -> None:
+    samples = {"ours": [Cost(3.0, 4.0), Cost(9.0, 9.0)], "base": [Cost(1.0, 1.0), Cost(8.0, 7.0)]}
+
+    assert over(samples, "ours", "base") == [Cost(2.0, 3.0), Cost(1.0, 2.0)]
+
+
+def test_the_lower_quartile_is_not_moved_by_what_disturbs_a_few_tests() -> None:
+    quiet = [Cost(1.0, 2.0)] * 10
+
+    assert lower_quartile([*quiet, Cost(50.0, 60.0), Cost(70.0, 80.0)]) == Cost(1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.0012345, "1.23"), (0.012345, "12.3"), (0.12345, "123"), (-0.0004, "-0.40"), (0.0, "0.00")],
+)
+def test_milliseconds_have_three_digits(seconds: float, shown: str) -> None:
+    assert ms(seconds) == shown
+
+
+def test_a_table_has_its_first_column_to_the_left_and_numbers_to_the_right() -> None:
+    assert table(["row", "ms"], [["bare", "1.00"], ["with", "10.0"]]).splitlines() == [
+        "row     ms",
+        "----  ----",
+        "bare  1.00",
+        "with  10.0",
+    ]
+
+
+def test_what_would_change_a_measurement_is_kept_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CI", "ANTHROPIC_API_KEY", "PYTEST_ADDOPTS", "PYTHONDEVMODE", "MNEMOSYNE_MODE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HOME_OF_NOTHING", "kept")
+
+    environment = plain_environment()
+
+    assert environment["HOME_OF_NOTHING"] == "kept"
+    assert not {"CI", "ANTHROPIC_API_KEY", "PYTEST_ADDOPTS", "PYTHONDEVMODE"} & set(environment)
+    assert "MNEMOSYNE_MODE" not in environment
+
+
+def test_a_command_that_fails_is_told_with_the_end_of_what_it_said(here: Environment) -> None:
+    program = "import sys; print('x' * 100_000); sys.exit('this is why')"
+
+    with pytest.raises(LaboratoryError, match="this is why") as caught:
+        here.run("-c", program)
+
+    assert len(str(caught.value)) < 10_000
+
+
+def test_a_run_costs_time_on_both_clocks(here: Environment) -> None:
+    cost = here.cost("-c", "sum(range(100_000))")
+
+    assert cost.cpu_s > 0
+    assert cost.wall_s > 0
+
+
+@pytest.mark.parametrize(
+    ("added_s", "verdict"), [(0.010, "goal met"), (0.030, "goal MISSED")], ids=["met", "missed"]
+)
+def test_the_start_up_table_says_whether_the_goal_is_met(added_s: float, verdict: str) -> None:
+    costs = {row: [Cost(0.2, 0.3)] * 3 for row in startup.ROWS}
+    costs[startup.OURS] = [Cost(0.2 + added_s, 0.3 + added_s)] * 3
+
+    report = startup.report({"collect only": costs, "one test": costs})
+
+    assert report.count(verdict) == 2
+    assert [line for line in startup.ROWS if line not in report] == []
+    assert re.search(rf"it adds {ms(added_s)} \({ms(added_s)} by the wall\)", report)
+
+
+@pytest.mark.parametrize(
+    ("ours_s", "verdict"), [(0.0022, "goal met"), (0.0024, "goal MISSED")], ids=["met", "missed"]
+)
+def test_the_replay_table_says_whether_the_goal_is_met(ours_s: float, verdict: str) -> None:
+    each_s = {replay.EMPTY: 0.001, replay.FLOOR: 0.002, replay.WARM: ours_s}
+    runs = {row: [[Cost(0.5, 0.5), *[Cost(cost, cost)] * 4]] * 2 for row, cost in each_s.items()}
+
+    report = replay.report(replay.Measured(4, runs))
+
+    assert verdict in report
+    floor = r"floor.* 2\.00 +1\.00 +1\.00 to 1\.00 +1\.00 +1\.00 +500$"
+    assert re.search(floor, report, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_start_up_rows_that_need_no_peer_can_be_measured(
+    here: Environment, tmp_path: Path
+) -> None:
+    startup.write_project(tmp_path)
+
+    for row in (startup.BARE, startup.WITHOUT, startup.OURS):
+        variables, chosen = startup.ROWS[row]
+        said = here.run("-m", "pytest", *chosen, cwd=tmp_path, variables=variables)
+        assert "1 passed" in said
+        assert ("mnemosyne-" in said) == (row == startup.OURS)
+
+
+@pytest.mark.slow
+def test_our_replayed_rows_are_recorded_and_measured(here: Environment, tmp_path: Path) -> None:
+    bench = replay.Bench(here, tmp_path)
+    bench.record(3)
+
+    measured = replay.measure(bench, 2, rounds=1, rows=_INSTALLED_ROWS)
+
+    assert {row: [len(run) for run in runs] for row, runs in measured.runs.items()} == {
+        row: [3] for row in _INSTALLED_ROWS
+    }
+    for peer in (replay.SHARED, replay.EACH):
+        written = tmp_path / "cassettes" / replay.ROWS[peer].module
+        assert len(list(written.iterdir())) == 4
+    assert "goal" in replay.report(measured)
