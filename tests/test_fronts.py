@@ -1,4 +1,4 @@
-"""The two package fronts: what they offer, and what importing them costs."""
+"""The package fronts that import late: what they offer, and what importing them costs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ import pytest
 
 import mnemosyne_core
 import pytest_mnemosyne
+import pytest_mnemosyne.simulation
 
 FRONTS = pytest.mark.parametrize(
     "front",
     [
         pytest.param(mnemosyne_core, id="mnemosyne_core"),
         pytest.param(pytest_mnemosyne, id="pytest_mnemosyne"),
+        pytest.param(pytest_mnemosyne.simulation, id="pytest_mnemosyne.simulation"),
     ],
 )
 HEAVY = {"anthropic", "httpx2", "hypothesis", "pydantic", "typer", "vcr", "yaml"}
@@ -77,6 +79,7 @@ def test_importing_a_front_imports_nothing_heavy(front: ModuleType) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
 
-    imported = {name.partition(".")[0] for name in ran.stdout.splitlines()}
-    assert front.__name__ in imported
+    modules = ran.stdout.splitlines()
+    imported = {name.partition(".")[0] for name in modules}
+    assert front.__name__ in modules
     assert not imported & HEAVY

@@ -21,20 +21,20 @@ from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pytest_mnemosyne.simulation._answers import (
+from pytest_mnemosyne.simulation.scripted._answers import (
     Ids,
     input_tokens,
     json_answer,
     message_of,
     stream_answer,
 )
-from pytest_mnemosyne.simulation._blocks import Block, Content, block_of
-from pytest_mnemosyne.simulation._checks import refusal
-from pytest_mnemosyne.simulation._conditions import Condition
-from pytest_mnemosyne.simulation._errors import ScriptError, ScriptNotPlayedError
-from pytest_mnemosyne.simulation._models import model_info, models_page
-from pytest_mnemosyne.simulation._request import ClaudeRequest
-from pytest_mnemosyne.simulation._script import (
+from pytest_mnemosyne.simulation.scripted._blocks import Block, Content, block_of
+from pytest_mnemosyne.simulation.scripted._checks import refusal
+from pytest_mnemosyne.simulation.scripted._conditions import Condition
+from pytest_mnemosyne.simulation.scripted._errors import ScriptError, ScriptNotPlayedError
+from pytest_mnemosyne.simulation.scripted._models import model_info, models_page
+from pytest_mnemosyne.simulation.scripted._request import ClaudeRequest
+from pytest_mnemosyne.simulation.scripted._script import (
     Answer,
     AnswerFunction,
     Failure,

@@ -26,7 +26,7 @@ from pytest_mnemosyne.simulation import (
     text_contains,
     tool_use,
 )
-from tests.simulation.asking import ask, body, post
+from tests.simulation.scripted.asking import ask, body, post
 
 _AFTER_A_TOOL = [
     {"role": "user", "content": "Count the files"},

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from pytest_mnemosyne.simulation import ScriptedClaude, text, thinking, tool_use
-from pytest_mnemosyne.simulation._checks import refusal
+from pytest_mnemosyne.simulation.scripted._checks import refusal
 from pytest_mnemosyne.wire import HttpRequest, JsonObject, assemble, decode, json_events, objects
-from tests.simulation.asking import ask, body, post
+from tests.simulation.scripted.asking import ask, body, post
 from tests.wire.genuine import Exchange, exchanges
 
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from pytest_mnemosyne.simulation._blocks import Block
-from pytest_mnemosyne.simulation._conditions import Condition, name_of
-from pytest_mnemosyne.simulation._errors import ScriptError
-from pytest_mnemosyne.simulation._request import ClaudeRequest
+from pytest_mnemosyne.simulation.scripted._blocks import Block
+from pytest_mnemosyne.simulation.scripted._conditions import Condition, name_of
+from pytest_mnemosyne.simulation.scripted._errors import ScriptError
+from pytest_mnemosyne.simulation.scripted._request import ClaudeRequest
 from pytest_mnemosyne.wire import JsonObject
 
 

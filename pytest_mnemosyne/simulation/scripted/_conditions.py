@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_mnemosyne.simulation._request import ClaudeRequest
+from pytest_mnemosyne.simulation.scripted._request import ClaudeRequest
 
 Condition = Callable[[ClaudeRequest], bool]
 """Whether an answer is for this request. Any function will do."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pytest_mnemosyne.simulation._errors import ScriptError
+from pytest_mnemosyne.simulation.scripted._errors import ScriptError
 from pytest_mnemosyne.wire import JsonObject
 
 

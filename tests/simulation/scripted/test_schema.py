@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_mnemosyne.simulation._schema import violations
+from pytest_mnemosyne.simulation.scripted._schema import violations
 from pytest_mnemosyne.wire import JsonObject
 
 _TREE: JsonObject = {

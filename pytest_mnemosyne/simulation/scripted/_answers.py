@@ -13,11 +13,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pytest_mnemosyne.simulation._blocks import Block
-from pytest_mnemosyne.simulation._errors import ScriptError
-from pytest_mnemosyne.simulation._request import ClaudeRequest
-from pytest_mnemosyne.simulation._schema import violations
-from pytest_mnemosyne.simulation._script import Reply
+from pytest_mnemosyne.simulation.scripted._blocks import Block
+from pytest_mnemosyne.simulation.scripted._errors import ScriptError
+from pytest_mnemosyne.simulation.scripted._request import ClaudeRequest
+from pytest_mnemosyne.simulation.scripted._schema import violations
+from pytest_mnemosyne.simulation.scripted._script import Reply
 from pytest_mnemosyne.wire import PING, HttpAnswer, JsonObject, compact, message_events, sse_of
 
 _BYTES_PER_TOKEN = 4
