@@ -1,0 +1,57 @@
+"""Where everything random in a simulated run comes from.
+
+A draw is a number with a label and a bound. Whoever hands the draws in decides what
+they are: always the plain choice, numbers from a seed, or a tape that is searched and
+shrunk. So one value reproduces all that a run left to chance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Protocol
+
+
+class Draws(Protocol):
+    """Where everything random in a simulated run comes from."""
+
+    def draw(self, label: str, options: int) -> int:
+        """A number from 0 to `options` - 1; 0 is the plain choice.
+
+        Args:
+            label: What is decided, for whoever reads a tape.
+            options: How many choices there are, at least 1.
+        """
+        ...
+
+
+class Plain:
+    """Always the plain choice: nothing is left to chance."""
+
+    def draw(self, label: str, options: int) -> int:  # noqa: ARG002 - the protocol's
+        """Draw 0."""
+        return 0
+
+
+class Seeded:
+    """Numbers from a seed, the same ones for the same seed and the same order of draws."""
+
+    def __init__(self, seed: int | str) -> None:
+        """Any seed will do, such as a test's name."""
+        self._random = random.Random(seed)  # noqa: S311 - chance, not secrets
+
+    def draw(self, label: str, options: int) -> int:  # noqa: ARG002 - the protocol's
+        """Draw the next number, all of them equally likely."""
+        return self._random.randrange(options)
+
+
+def of_running_loop() -> Draws | None:
+    """The draws that the running loop offers; `None` on a loop of real time, and without one.
+
+    A loop that offers draws is a simulated one, whose time is virtual.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+    return getattr(loop, "draws", None)
