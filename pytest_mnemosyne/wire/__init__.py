@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         error_kind,
         retry_headers,
     )
+    from pytest_mnemosyne.wire._handler import AnyAnswer, Handler
     from pytest_mnemosyne.wire._hosts import (
         BASE_URL_VARIABLES,
         Address,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         message_events,
         sse_of,
     )
+    from pytest_mnemosyne.wire._pace import BlockingClock, NoLoopError, carrying_loop, now_s, pause
     from pytest_mnemosyne.wire._server import LoopbackServer, MissingServerError, ServerStuckError
     from pytest_mnemosyne.wire._sse import (
         Newline,
@@ -56,16 +58,21 @@ if TYPE_CHECKING:
         encode,
         looks_like_sse,
     )
+    from pytest_mnemosyne.wire._transport import HandlerTransport, SyncHandlerTransport
 
 __all__ = [
     "BASE_URL_VARIABLES",
     "ERROR_KINDS",
     "PING",
     "Address",
+    "AnyAnswer",
     "ApiErrorKind",
     "Assembled",
+    "BlockingClock",
     "ClaudeHosts",
     "ConnectionDropped",
+    "Handler",
+    "HandlerTransport",
     "Headers",
     "HostKind",
     "HttpAnswer",
@@ -75,12 +82,15 @@ __all__ = [
     "MessageShapeError",
     "MissingServerError",
     "Newline",
+    "NoLoopError",
     "ServerStuckError",
     "SseDecoder",
     "SseEvent",
     "SseStream",
     "StreamedAnswer",
+    "SyncHandlerTransport",
     "assemble",
+    "carrying_loop",
     "compact",
     "decode",
     "encode",
@@ -95,7 +105,9 @@ __all__ = [
     "looks_like_sse",
     "mapping",
     "message_events",
+    "now_s",
     "objects",
+    "pause",
     "retry_headers",
     "sse_of",
 ]
@@ -105,10 +117,14 @@ _MODULES = {
     "ERROR_KINDS": "pytest_mnemosyne.wire._errors",
     "PING": "pytest_mnemosyne.wire._messages",
     "Address": "pytest_mnemosyne.wire._hosts",
+    "AnyAnswer": "pytest_mnemosyne.wire._handler",
     "ApiErrorKind": "pytest_mnemosyne.wire._errors",
     "Assembled": "pytest_mnemosyne.wire._messages",
+    "BlockingClock": "pytest_mnemosyne.wire._pace",
     "ClaudeHosts": "pytest_mnemosyne.wire._hosts",
     "ConnectionDropped": "pytest_mnemosyne.wire._http",
+    "Handler": "pytest_mnemosyne.wire._handler",
+    "HandlerTransport": "pytest_mnemosyne.wire._transport",
     "Headers": "pytest_mnemosyne.wire._http",
     "HostKind": "pytest_mnemosyne.wire._hosts",
     "HttpAnswer": "pytest_mnemosyne.wire._http",
@@ -118,12 +134,15 @@ _MODULES = {
     "MessageShapeError": "pytest_mnemosyne.wire._messages",
     "MissingServerError": "pytest_mnemosyne.wire._server",
     "Newline": "pytest_mnemosyne.wire._sse",
+    "NoLoopError": "pytest_mnemosyne.wire._pace",
     "ServerStuckError": "pytest_mnemosyne.wire._server",
     "SseDecoder": "pytest_mnemosyne.wire._sse",
     "SseEvent": "pytest_mnemosyne.wire._sse",
     "SseStream": "pytest_mnemosyne.wire._sse",
     "StreamedAnswer": "pytest_mnemosyne.wire._http",
+    "SyncHandlerTransport": "pytest_mnemosyne.wire._transport",
     "assemble": "pytest_mnemosyne.wire._messages",
+    "carrying_loop": "pytest_mnemosyne.wire._pace",
     "compact": "pytest_mnemosyne.wire._json",
     "decode": "pytest_mnemosyne.wire._sse",
     "encode": "pytest_mnemosyne.wire._sse",
@@ -138,7 +157,9 @@ _MODULES = {
     "looks_like_sse": "pytest_mnemosyne.wire._sse",
     "mapping": "pytest_mnemosyne.wire._json",
     "message_events": "pytest_mnemosyne.wire._messages",
+    "now_s": "pytest_mnemosyne.wire._pace",
     "objects": "pytest_mnemosyne.wire._json",
+    "pause": "pytest_mnemosyne.wire._pace",
     "retry_headers": "pytest_mnemosyne.wire._errors",
     "sse_of": "pytest_mnemosyne.wire._messages",
 }

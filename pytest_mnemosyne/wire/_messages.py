@@ -57,7 +57,10 @@ class MessageShapeError(UsageError):
 
 
 def message_events(message: Mapping[str, object]) -> tuple[JsonObject, ...]:
-    """The events by which the API would stream a finished message."""
+    """The events by which the API would stream a finished message.
+
+    A tool call with a text under the key `partial_json` streams that in place of its input.
+    """
     content = message.get("content")
     if message.get("type") != "message" or not isinstance(content, list):
         raise MessageShapeError(
@@ -126,8 +129,10 @@ def _taken_apart(block: Mapping[str, Any]) -> tuple[JsonObject, list[JsonObject]
         case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use", "input": dict(given)}:
             # The API's own spelling of an input has spaces, and begins with an empty piece.
             text = json.dumps(given, ensure_ascii=False) if given else ""
+            text = block.get("partial_json", text)
             deltas = [_input_delta(""), *(_input_delta(piece) for piece in _pieces(text))]
-            return {**block, "input": {}}, deltas
+            started = {name: value for name, value in block.items() if name != "partial_json"}
+            return started | {"input": {}}, deltas
         case {"type": "compaction", "content": str(summary)}:
             delta = {"type": "compaction_delta", "content": summary}
             return {**block, "content": None}, [delta]
@@ -179,8 +184,9 @@ class Assembled:
 def assemble(events: Iterable[Mapping[str, Any]]) -> Assembled:
     """Put the message together that a stream's events carry.
 
-    Pings and events of kinds unknown here change nothing. A tool input that was cut
-    in the middle stays a string under the key `partial_json` of the block.
+    Pings and events of kinds unknown here change nothing. A tool input that is no JSON
+    object, because it was cut or is broken, stays a string under the key `partial_json`
+    of the block.
     """
     message: JsonObject | None = None
     inputs: dict[int, str] = {}
@@ -208,13 +214,16 @@ def _apply(event: Mapping[str, Any], message: JsonObject, inputs: dict[int, str]
                 raise MessageShapeError(f"a delta for content block {index}, which did not start")
             _grow(message["content"][index], delta, index, inputs)
         case {"type": "content_block_stop", "index": int(index)} if index in inputs:
-            text = inputs.pop(index)
-            if text:
-                message["content"][index]["input"] = json.loads(text)
+            _close_input(message["content"][index], inputs.pop(index))
         case {"type": "message_delta", "delta": dict(delta)}:
             message |= {name: value for name, value in delta.items() if name in _LATE_FIELDS}
             counts = mapping(event.get("usage"))
-            message["usage"] |= {name: count for name, count in counts.items() if count is not None}
+            # A count that is not known yet replaces none, but its field is there.
+            message["usage"] = {
+                **counts,
+                **message["usage"],
+                **{name: count for name, count in counts.items() if count is not None},
+            }
             rest = {"type", "delta", "usage"}
             message |= {name: value for name, value in event.items() if name not in rest}
 
@@ -233,6 +242,17 @@ def _grow(block: JsonObject, delta: Mapping[str, Any], index: int, inputs: dict[
             inputs[index] = inputs.get(index, "") + piece
         case {"type": "compaction_delta"}:
             block |= {name: value for name, value in delta.items() if name != "type"}
+
+
+def _close_input(block: JsonObject, text: str) -> None:
+    try:
+        given = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        given = None
+    if isinstance(given, dict):
+        block["input"] = given
+    else:
+        block["partial_json"] = text
 
 
 def _closed(message: JsonObject | None, inputs: dict[int, str]) -> JsonObject | None:

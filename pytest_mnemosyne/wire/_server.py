@@ -9,33 +9,22 @@ stop, and logs through the loggers of whatever uvicorn the code under test runs.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from mnemosyne_core.errors import MnemosyneError, UsageError
-from pytest_mnemosyne.wire._errors import error_answer
-from pytest_mnemosyne.wire._http import (
-    ConnectionDropped,
-    Headers,
-    HttpAnswer,
-    HttpRequest,
-    StreamedAnswer,
-)
+from pytest_mnemosyne.wire._handler import AnyAnswer, Handler, answered, headers_of, pieces_of
+from pytest_mnemosyne.wire._http import ConnectionDropped, HttpRequest
 
 if TYPE_CHECKING:
     from typing import Self
 
     from uvicorn.protocols.http.h11_impl import H11Protocol
     from uvicorn.server import ServerState
-
-AnyAnswer: TypeAlias = HttpAnswer | StreamedAnswer
-Handler: TypeAlias = Callable[[HttpRequest], AnyAnswer | Awaitable[AnyAnswer]]
-"""Answers a request, on the server's thread; a plain function must not block there."""
 
 _HOST = "127.0.0.1"
 _START_S = 10.0
@@ -244,27 +233,25 @@ class _Application:
         if request is None:
             return
         try:
-            answer = await self._ask(request)
-            await _send(answer, send)
+            await self._send(await answered(self._handler, request), send)
         except ConnectionDropped:
             self._protocol.transport.close()
             # uvicorn answers for an application that returns early, unless nobody is there.
             while (await receive())["type"] != "http.disconnect":
                 continue
 
-    async def _ask(self, request: HttpRequest) -> AnyAnswer:
-        try:
-            answer = self._handler(request)
-            return await answer if inspect.isawaitable(answer) else answer
-        except ConnectionDropped:
-            raise
-        except Exception as error:  # noqa: BLE001 (the client is told, as by any server)
-            return error_answer(
-                500,
-                request_id="req_handler_failed",
-                message=f"the handler raised {type(error).__name__}: {error}",
-                should_retry=False,
-            )
+    async def _send(self, answer: AnyAnswer, send: Any) -> None:
+        start = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers_of(answer)
+        ]
+        await send({"type": "http.response.start", "status": answer.status, "headers": start})
+        async with aclosing(pieces_of(answer)) as pieces:
+            async for piece in pieces:
+                # Nothing goes on for a client that went away.
+                if self._protocol.transport.is_closing():
+                    return
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _request_of(scope: Any, receive: Any) -> HttpRequest | None:
@@ -287,29 +274,3 @@ async def _request_of(scope: Any, receive: Any) -> HttpRequest | None:
         ),
         body=bytes(body),
     )
-
-
-async def _send(answer: AnyAnswer, send: Any) -> None:
-    headers = answer.headers
-    if isinstance(answer, HttpAnswer) and len(answer.chunks) < 2:
-        headers = _with_length(headers, len(answer.body))
-    start = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    await send({"type": "http.response.start", "status": answer.status, "headers": start})
-    async for chunk in _pieces(answer):
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _with_length(headers: Headers, length: int) -> Headers:
-    if any(name in ("content-length", "transfer-encoding") for name, _ in headers):
-        return headers
-    return (*headers, ("content-length", str(length)))
-
-
-async def _pieces(answer: AnyAnswer) -> AsyncIterator[bytes]:
-    if isinstance(answer, HttpAnswer):
-        for chunk in answer.chunks:
-            yield chunk
-    else:
-        async for chunk in answer.chunks:
-            yield chunk

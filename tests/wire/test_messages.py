@@ -125,6 +125,17 @@ def test_a_tool_input_that_was_cut_stays_the_text_that_it_is() -> None:
     assert found.message["content"][0]["partial_json"].startswith('{"path"')
 
 
+@pytest.mark.parametrize("text", ['{"path": nonsense}', '{"path": "a', "[1]", "7"])
+def test_an_input_that_is_no_json_object_comes_out_of_its_stream_as_it_went_in(text: str) -> None:
+    call = {"type": "tool_use", "id": "t", "name": "n", "input": {}, "partial_json": text}
+    whole = message(call)
+
+    events = message_events(whole)
+
+    assert assemble(events) == Assembled(message=whole, complete=True)
+    assert "partial_json" not in events[1]["content_block"]
+
+
 def test_an_error_event_ends_a_stream() -> None:
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     events = message_events(message({"type": "text", "text": "Hi"}))

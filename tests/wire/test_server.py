@@ -88,16 +88,6 @@ def test_a_piece_is_on_its_way_before_the_next_one_exists() -> None:
         assert answer.read() == b" second"
 
 
-def test_an_async_handler_is_awaited() -> None:
-    async def handler(request: HttpRequest) -> HttpAnswer:
-        return echo(request)
-
-    with LoopbackServer(handler) as server, connected(server) as connection:
-        connection.request("GET", "/x")
-
-        assert connection.getresponse().read() == b"GET /x  0"
-
-
 def test_a_connection_can_be_dropped_before_the_answer(caplog: pytest.LogCaptureFixture) -> None:
     def handler(_: HttpRequest) -> HttpAnswer:
         raise ConnectionDropped
@@ -112,35 +102,6 @@ def test_a_connection_can_be_dropped_before_the_answer(caplog: pytest.LogCapture
             connection.getresponse()
 
     assert [record for record in caplog.records if "uvicorn" in record.name] == []
-
-
-def test_a_connection_can_be_dropped_in_the_middle_of_an_answer() -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        yield b"half"
-        raise ConnectionDropped
-
-    def handler(_: HttpRequest) -> StreamedAnswer:
-        return StreamedAnswer(status=200, chunks=pieces())
-
-    with LoopbackServer(handler) as server, connected(server) as connection:
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-        with pytest.raises(http.client.IncompleteRead) as caught:
-            answer.read()
-
-    assert caught.value.partial == b"half"
-
-
-def test_a_handler_that_raises_is_an_error_that_says_so() -> None:
-    def handler(_: HttpRequest) -> HttpAnswer:
-        raise ValueError("no such thing")
-
-    with LoopbackServer(handler) as server, connected(server) as connection:
-        connection.request("GET", "/")
-        answer = connection.getresponse()
-
-        assert answer.status == 500
-        assert b"the handler raised ValueError: no such thing" in answer.read()
 
 
 def test_stopping_breaks_off_what_is_under_way_and_leaves_nothing_behind() -> None:

@@ -6,6 +6,8 @@ from pytest_mnemosyne.simulation.scripted._blocks import (
     Block,
     Content,
     redacted_thinking,
+    server_tool_result,
+    server_tool_use,
     text,
     thinking,
     tool_use,
@@ -23,9 +25,17 @@ from pytest_mnemosyne.simulation.scripted._conditions import (
     text_contains,
 )
 from pytest_mnemosyne.simulation.scripted._errors import ScriptError, ScriptNotPlayedError
+from pytest_mnemosyne.simulation.scripted._player import Unscripted
 from pytest_mnemosyne.simulation.scripted._request import ClaudeRequest, ToolResult
-from pytest_mnemosyne.simulation.scripted._script import Answer, AnswerFunction, Failure, Reply
-from pytest_mnemosyne.simulation.scripted._scripted import ScriptedClaude, Unscripted, When
+from pytest_mnemosyne.simulation.scripted._script import (
+    Answer,
+    AnswerFunction,
+    Expiry,
+    Failure,
+    Reply,
+)
+from pytest_mnemosyne.simulation.scripted._scripted import ScriptedClaude
+from pytest_mnemosyne.simulation.scripted._scripting import When
 
 __all__ = [
     "Answer",
@@ -34,6 +44,7 @@ __all__ = [
     "ClaudeRequest",
     "Condition",
     "Content",
+    "Expiry",
     "Failure",
     "Reply",
     "ScriptError",
@@ -50,6 +61,8 @@ __all__ = [
     "offers_tool",
     "on_turn",
     "redacted_thinking",
+    "server_tool_result",
+    "server_tool_use",
     "system_contains",
     "text",
     "text_contains",

@@ -4,11 +4,13 @@ MnemosyneError
   + UsageError
     - ScriptError
   - ScriptNotPlayedError (also an AssertionError)
+  - RequestRefusedError (becomes an answer; nobody else meets it)
 """
 
 from __future__ import annotations
 
 from mnemosyne_core.errors import MnemosyneError, UsageError
+from pytest_mnemosyne.wire import JsonObject
 
 
 class ScriptError(UsageError):
@@ -43,3 +45,21 @@ class ScriptNotPlayedError(MnemosyneError, AssertionError):
             *(f"in the script, but never asked for: {text}" for text in pending),
         ]
         super().__init__("\n".join(("the script of the scripted Claude was not played", *lines)))
+
+
+class RequestRefusedError(MnemosyneError):
+    """The API refuses a request before anybody looks at what Claude is asked.
+
+    Attributes:
+        status: The HTTP status that says so.
+        problem: Why, in the API's way.
+        details: Machine-readable, as in the API's error.
+    """
+
+    code = "request_refused"
+
+    def __init__(self, status: int, problem: str, *, details: JsonObject | None = None) -> None:
+        self.status = status
+        self.problem = problem
+        self.details = details
+        super().__init__(problem)

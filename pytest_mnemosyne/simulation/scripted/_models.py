@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 from pytest_mnemosyne.wire import JsonObject
 
 _MODELS = {
@@ -28,12 +30,9 @@ def model_info(model: str) -> JsonObject | None:
     return ModelInfo.model_validate(about).model_dump(mode="json", exclude_unset=True)
 
 
-def models_page() -> JsonObject:
-    """The list of models, all on one page."""
-    names = list(_MODELS)
-    return {
-        "data": [model_info(name) for name in names],
-        "has_more": False,
-        "first_id": names[0],
-        "last_id": names[-1],
-    }
+def models_in(query: str) -> list[JsonObject]:
+    """The models that a query asks for, by the stages of their lives."""
+    asked = parse_qs(query)
+    stages = {*asked.get("lifecycle", ()), *asked.get("lifecycle[]", ())}
+    found = [info for name in _MODELS if (info := model_info(name)) is not None]
+    return [info for info in found if not stages or info["lifecycle"] in stages]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from mnemosyne_core.lane import AGENT_HEADER
-from pytest_mnemosyne.wire import HttpRequest, JsonObject, mapping, objects
+from pytest_mnemosyne.wire import HttpRequest, JsonObject, header, mapping, objects
 
 # Requests end up in reports; the key of whoever runs the test does not.
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
@@ -37,22 +37,46 @@ class ClaudeRequest:
     """Names in lower case; what authenticates the client reads `<redacted>`."""
 
     beta: bool = False
-    """Whether the request asks for the API's beta surface."""
+    """Whether the request asks for something that is in beta; other clients say it in the URL."""
+
+    held: JsonObject = field(default_factory=dict)
+    """What a thread holds and the request may not repeat: the system prompt, the tools."""
+
+    custom_id: str | None = None
+    """Its name in a batch; `None` for a request of its own."""
 
     @classmethod
     def of(
-        cls, request: HttpRequest, body: JsonObject, earlier: tuple[JsonObject, ...] = ()
+        cls,
+        request: HttpRequest,
+        body: JsonObject,
+        *,
+        earlier: tuple[JsonObject, ...] = (),
+        held: JsonObject | None = None,
+        custom_id: str | None = None,
     ) -> ClaudeRequest:
         """A request with a body that was parsed, after `earlier` messages of its thread."""
         return cls(
             body=body,
             messages=(*earlier, *objects(body.get("messages"))),
+            held=held or {},
+            custom_id=custom_id,
             headers={
                 name: "<redacted>" if name in _CREDENTIALS else value
                 for name, value in request.headers
             },
-            beta="beta=true" in request.query.split("&"),
+            beta="beta=true" in request.query.split("&")
+            or header(request.headers, "anthropic-beta") is not None,
         )
+
+    @property
+    def settings(self) -> JsonObject:
+        """The body, with what the request's thread holds."""
+        return {**self.held, **self.body}
+
+    def has(self, name: str) -> bool:
+        """Whether a field is in the body, or held by the request's thread."""
+        return name in self.body or name in self.held
 
     @property
     def model(self) -> str:
@@ -78,14 +102,17 @@ class ClaudeRequest:
     @cached_property
     def system(self) -> str:
         """The system prompt; several blocks joined with a line ending."""
-        return text_of(self.body.get("system"))
+        return text_of(self.settings.get("system"))
+
+    @property
+    def tool_definitions(self) -> tuple[JsonObject, ...]:
+        """The tools that Claude may call, as the API spells them."""
+        return objects(self.settings.get("tools"))
 
     @cached_property
     def tools(self) -> tuple[str, ...]:
         """The names of the tools that Claude may call."""
-        return tuple(
-            str(tool.get("name", tool.get("type", ""))) for tool in objects(self.body.get("tools"))
-        )
+        return tuple(str(tool.get("name", tool.get("type", ""))) for tool in self.tool_definitions)
 
     @cached_property
     def text(self) -> str:
@@ -133,12 +160,13 @@ class ClaudeRequest:
         """The request in one line, for reports."""
         said = self.last_user_text or self.text
         parts = [
+            f"batch item {self.custom_id!r}" if self.custom_id is not None else "",
             f"agent {self.agent}" if self.agent else "",
             self.model,
             f"turn {self.turn}",
-            f"system {_brief(self.system)}" if self.system else "",
+            f"system {brief(self.system)}" if self.system else "",
             f"{len(self.tool_results)} tool result(s)" if self.tool_results else "",
-            f"user {_brief(said)}",
+            f"user {brief(said)}",
         ]
         return ", ".join(part for part in parts if part)
 
@@ -150,7 +178,8 @@ class ClaudeRequest:
         ]
 
 
-def _brief(said: str, limit: int = 72) -> str:
+def brief(said: str, limit: int = 72) -> str:
+    """A text in one quoted line of at most `limit` characters, for reports."""
     line = " ".join(said.split())
     return json.dumps(line if len(line) <= limit else f"{line[: limit - 1]}…", ensure_ascii=False)
 

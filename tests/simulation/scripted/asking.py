@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import httpx2
+
 from pytest_mnemosyne.simulation import ScriptedClaude
 from pytest_mnemosyne.wire import (
-    HttpRequest,
+    BlockingClock,
     JsonObject,
     assemble,
     decode,
@@ -49,10 +51,24 @@ def post(
     headers: tuple[tuple[str, str], ...] = (),
 ) -> Answered:
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
-    answer = claude.handle(HttpRequest(method="POST", path=path, headers=headers, body=raw))
-    if looks_like_sse(answer.body):
-        found = assemble(json_events(decode(answer.body).events))
+    return send(claude, "POST", path, headers=headers, content=raw)
+
+
+def send(
+    claude: ScriptedClaude,
+    method: str,
+    path: str,
+    headers: tuple[tuple[str, str], ...] = (),
+    content: bytes = b"",
+    clock: BlockingClock | None = None,
+) -> Answered:
+    transport = claude.sync_transport(clock=clock)
+    with httpx2.Client(transport=transport, base_url="http://claude.invalid") as client:
+        answer = client.request(method, path, headers=headers, content=content)
+    if looks_like_sse(answer.content):
+        found = assemble(json_events(decode(answer.content).events))
         assert found.complete
         assert found.message is not None
-        return Answered(answer.status, dict(answer.headers), found.message)
-    return Answered(answer.status, dict(answer.headers), json.loads(answer.body))
+        return Answered(answer.status_code, dict(answer.headers), found.message)
+    body = json.loads(answer.content) if answer.content else {}
+    return Answered(answer.status_code, dict(answer.headers), body)

@@ -8,8 +8,8 @@ import pytest
 
 from pytest_mnemosyne.simulation import ScriptedClaude, text, thinking, tool_use
 from pytest_mnemosyne.simulation.scripted._checks import refusal
-from pytest_mnemosyne.wire import HttpRequest, JsonObject, assemble, decode, json_events, objects
-from tests.simulation.scripted.asking import ask, body, post
+from pytest_mnemosyne.wire import JsonObject, assemble, decode, json_events, objects
+from tests.simulation.scripted.asking import ask, body, post, send
 from tests.wire.genuine import Exchange, exchanges
 
 
@@ -121,13 +121,18 @@ def test_a_body_that_is_no_json_object_is_refused(raw: bytes) -> None:
         pytest.param("GET", "/v1/models", 200, id="models"),
         pytest.param("GET", "/v1/models/claude-opus-5-5", 200, id="model"),
         pytest.param("GET", "/v1/models/gpt", 404, id="unknown-model"),
+        pytest.param("GET", "/v1/models/a/b", 404, id="nothing-below-a-model"),
+        pytest.param("POST", "/v1/messages/count_tokens", 400, id="counting-nothing"),
+        pytest.param("GET", "/v1/messages/batches", 200, id="batches"),
+        pytest.param("GET", "/v1/messages/batches/b/c/d", 404, id="nothing-below-results"),
+        pytest.param("PUT", "/v1/messages/batches", 404, id="no-such-method"),
     ],
 )
 def test_other_paths_are_answered_as_by_the_api(method: str, path: str, status: int) -> None:
-    answer = ScriptedClaude().handle(HttpRequest(method=method, path=path, body=b"{}"))
+    answer = send(ScriptedClaude(), method, path, content=b"{}")
 
     assert answer.status == status
-    assert (answer.body == b"") is (method == "HEAD")
+    assert (answer.body == {}) is (method == "HEAD")
 
 
 def test_the_stop_reason_follows_from_the_blocks() -> None:
@@ -285,7 +290,8 @@ def test_an_answer_has_the_fields_and_headers_of_genuine_ones(stream: bool) -> N
     kept = [exchange.headers for exchange in genuine if "request-id" in exchange.headers]
     assert len(kept) > 20
     for headers in kept:
-        assert set(ours.headers) <= set(headers)
+        # Theirs come in chunks, whose length nobody says.
+        assert set(ours.headers) - {"content-length"} <= set(headers)
         assert headers["content-type"] == ours.headers["content-type"]
         assert headers.get("cache-control") == ours.headers.get("cache-control")
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import anthropic
 import pytest
 
 from mnemosyne_core.errors import UsageError
@@ -174,6 +176,126 @@ def test_a_function_can_fail_or_leave_the_request_to_others() -> None:
     assert ask(claude, "x").text == "short enough"
 
 
+@pytest.mark.virtual_time
+async def test_an_async_function_can_take_its_time_to_make_the_answer() -> None:
+    async def slowly(request: ClaudeRequest) -> str:
+        await asyncio.sleep(5)
+        return f"{request.text}!"
+
+    claude = ScriptedClaude().answer(slowly)
+
+    async with claude.client() as client:
+        said = await asyncio.gather(*(say(client, name) for name in "ab"))
+
+    assert said == ["a!", "b!"]
+    assert asyncio.get_running_loop().time() == 5
+
+
+@pytest.mark.virtual_time
+async def test_while_an_async_function_thinks_its_turn_counts_as_played() -> None:
+    thinking_on: list[str] = []
+
+    async def slowly(request: ClaudeRequest) -> str | None:
+        thinking_on.append(request.text)
+        await asyncio.sleep(5)
+        return None if request.text == "a" else "made"
+
+    claude = ScriptedClaude().answer(slowly, times=1).reply("written", times=None)
+
+    async with claude.client() as client:
+        said = await asyncio.gather(*(say(client, name) for name in "ab"))
+        later = await say(client, "c")
+
+    # "b" did not wait for the function; "a" was left to the next step, which freed its turn.
+    assert (said, later) == (["written", "written"], "made")
+    assert thinking_on == ["a", "c"]
+
+
+def test_an_async_function_that_waits_for_nothing_needs_no_loop() -> None:
+    async def at_once(request: ClaudeRequest) -> str:
+        return request.text
+
+    assert ask(ScriptedClaude().answer(at_once), "said").text == "said"
+
+
+def test_a_function_that_waits_where_there_is_no_loop_is_a_mistake_that_says_so() -> None:
+    async def waits(_: ClaudeRequest) -> str:
+        await asyncio.sleep(0)
+        return "never"
+
+    claude = ScriptedClaude().answer(waits)
+
+    assert ask(claude).status == 400
+    assert "answered without an event loop" in claude.unscripted[0].reason
+    assert "step 1: answer (" in claude.unscripted[0].reason
+
+
+async def say(client: anthropic.AsyncAnthropic, said: str) -> str:
+    message = await client.messages.create(
+        model="claude-sonnet-5-5", max_tokens=64, messages=[{"role": "user", "content": said}]
+    )
+    return str(message.content[0].to_dict()["text"])
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        pytest.param(
+            system_contains("review"),
+            "system_contains('review') does not hold: the system prompt is \"\"",
+            id="system",
+        ),
+        pytest.param(
+            last_user_text_contains("Write"),
+            'does not hold: the user said last "Count the files"',
+            id="last-said",
+        ),
+        pytest.param(text_contains("docs"), 'does not hold: said was "Count the fi', id="text"),
+        pytest.param(
+            has_tool_result("3 files"),
+            'does not hold: the last message gives back an error "no such folder"',
+            id="result",
+        ),
+        pytest.param(has_no_tool_result(), "gives back an error", id="no-result"),
+        pytest.param(offers_tool("rm"), "does not hold: the tools are none", id="tool"),
+        pytest.param(on_turn(1), "on_turn(1) does not hold: it is turn 2", id="turn"),
+        pytest.param(asks_for_json(), "does not hold: the request names no schema", id="schema"),
+        pytest.param(model_is("m"), "does not hold: asked is claude-sonnet-5-5", id="model"),
+    ],
+)
+def test_a_condition_that_does_not_hold_says_what_it_saw(condition: Condition, reason: str) -> None:
+    claude = ScriptedClaude()
+    claude.when(condition).reply("x")
+
+    post(claude, body(messages=_AFTER_A_TOOL))
+
+    assert reason in claude.unscripted[0].misfits[0]
+
+
+def test_the_nearest_step_is_named_first_with_each_condition_that_does_not_hold() -> None:
+    claude = ScriptedClaude()
+    claude.when(system_contains("a"), text_contains("b")).reply("far")
+    claude.when(system_contains("You"), text_contains("c")).reply("near")
+    claude.when(text_contains("Hi")).reply("over")
+    claude.answer(lambda _: None, times=1)
+    ask(claude, "Hi", system="You")
+
+    ask(claude, "Hi", system="You")
+
+    (finding,) = claude.unscripted
+    assert [text.partition(":")[0] for text in finding.misfits] == [
+        "step 4",
+        "step 2",
+        "step 1",
+        "step 3",
+    ]
+    assert "its function left the request to the next step" in finding.misfits[0]
+    assert "system_contains" not in finding.misfits[1].partition("does not hold")[2]
+    assert "; text_contains('b') does not hold" in finding.misfits[2]
+    assert finding.misfits[3].endswith("it is used up")
+    assert f"the nearest was {finding.misfits[0]}" in str(finding)
+
+
 def test_an_unscripted_request_is_refused_and_noted_with_what_was_left() -> None:
     claude = ScriptedClaude()
     claude.when(text_contains("tests")).reply("they pass")
@@ -229,6 +351,12 @@ def raises(_: ClaudeRequest) -> bool:
             id="condition",
         ),
         pytest.param(lambda claude: claude.answer(lambda _: 7), "got 7", id="no-answer"),
+        pytest.param(lambda claude: claude.answer(lambda _: []), "without any block", id="nothing"),
+        pytest.param(
+            lambda claude: claude.answer(lambda _: tool_use("a", x=1, partial_json="{")),
+            "an input or a partial_json, got both",
+            id="input-twice",
+        ),
         pytest.param(
             lambda claude: claude.reply({"type": "hologram"}),
             "no message that the SDK can read: content.0",

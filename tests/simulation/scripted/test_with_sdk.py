@@ -140,34 +140,6 @@ def test_structured_output_is_parsed_by_the_sdk(
     assert scripted.requests[0].schema is not None
 
 
-def test_the_tool_runner_of_the_sdk_plays_a_script_to_its_end(
-    scripted: ScriptedClaude, client: anthropic.Anthropic
-) -> None:
-    scripted.reply(tool_use("add", a=1, b=2)).reply("It is 3")
-
-    @anthropic.beta_tool
-    def add(a: int, b: int) -> str:
-        """Add two numbers.
-
-        Args:
-            a: One.
-            b: The other.
-        """
-        return str(a + b)
-
-    message = client.beta.messages.tool_runner(
-        model=_MODEL,
-        max_tokens=64,
-        tools=[add],
-        messages=[{"role": "user", "content": "What is 1 + 2?"}],
-    ).until_done()
-
-    assert message.content[0].model_dump()["text"] == "It is 3"
-    assert [result.text for result in scripted.requests[1].tool_results] == ["3"]
-    assert scripted.requests[1].first_user_text == "What is 1 + 2?"
-    scripted.assert_all_played()
-
-
 @pytest.mark.parametrize(
     ("status", "raised"),
     [
