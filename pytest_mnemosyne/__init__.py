@@ -14,6 +14,7 @@ from mnemosyne_core import _lazy
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette import Cassette, CassetteMissError, RecordMode, Turn
     from pytest_mnemosyne.plugin._event_log import EventLog
+    from pytest_mnemosyne.plugin._faults import FaultInjector
     from pytest_mnemosyne.plugin._systems import BridgeMaker, TreeMaker
     from pytest_mnemosyne.simulation import ScriptedClaude
 
@@ -22,6 +23,7 @@ __all__ = [
     "Cassette",
     "CassetteMissError",
     "EventLog",
+    "FaultInjector",
     "RecordMode",
     "ScriptedClaude",
     "TreeMaker",
@@ -33,6 +35,7 @@ _MODULES = {
     "Cassette": "pytest_mnemosyne.cassette",
     "CassetteMissError": "pytest_mnemosyne.cassette",
     "EventLog": "pytest_mnemosyne.plugin._event_log",
+    "FaultInjector": "pytest_mnemosyne.plugin._faults",
     "RecordMode": "pytest_mnemosyne.cassette",
     "ScriptedClaude": "pytest_mnemosyne.simulation",
     "TreeMaker": "pytest_mnemosyne.plugin._systems",

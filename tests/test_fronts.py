@@ -14,6 +14,7 @@ import pytest
 import mnemosyne_core
 import pytest_mnemosyne
 import pytest_mnemosyne.simulation
+import pytest_mnemosyne.simulation.faults
 
 FRONTS = pytest.mark.parametrize(
     "front",
@@ -21,6 +22,7 @@ FRONTS = pytest.mark.parametrize(
         pytest.param(mnemosyne_core, id="mnemosyne_core"),
         pytest.param(pytest_mnemosyne, id="pytest_mnemosyne"),
         pytest.param(pytest_mnemosyne.simulation, id="pytest_mnemosyne.simulation"),
+        pytest.param(pytest_mnemosyne.simulation.faults, id="pytest_mnemosyne.simulation.faults"),
     ],
 )
 HEAVY = {"anthropic", "httpx2", "hypothesis", "pydantic", "typer", "vcr", "yaml"}

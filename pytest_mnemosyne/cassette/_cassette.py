@@ -8,7 +8,7 @@ once, because synchronous clients bring their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -131,8 +131,21 @@ class Cassette:
 
     # --- for the doors -----------------------------------------------------------------
 
-    def answer(self, request: Request, lane: Lane | None, *, tries: int = 1) -> Interaction | None:
+    def answer(
+        self,
+        request: Request,
+        lane: Lane | None,
+        *,
+        tries: int = 1,
+        injected: Sequence[str] = (),
+    ) -> Interaction | None:
         """The recorded answer, played from now on; `None` where the request is to be forwarded.
+
+        Args:
+            request: What is asked.
+            lane: Who asks.
+            tries: 1 for a first try.
+            injected: What a fault plan does to it; may grow afterwards.
 
         Raises:
             CassetteMissError: There is none and the mode does not forward. It has been
@@ -163,6 +176,7 @@ class Cassette:
                 interaction=interaction,
                 index=index,
                 started_s=self._clock() - self._opened_s,
+                injected=injected,
             )
         if interaction is not None:
             return interaction
@@ -198,7 +212,14 @@ class Cassette:
         )
         return self.missed(miss)
 
-    def recording(self, request: Request, lane: Lane | None, *, tries: int = 1) -> Recording:
+    def recording(
+        self,
+        request: Request,
+        lane: Lane | None,
+        *,
+        tries: int = 1,
+        injected: Sequence[str] = (),
+    ) -> Recording:
         """Begin to record a request that is being forwarded.
 
         Whoever forwards it must end the recording, one way or the other.
@@ -209,11 +230,34 @@ class Cassette:
                 request,
                 lane,
                 clock=self._clock,
-                on_end=lambda ended: self._note(ended, number, tries, started_s),
+                on_end=lambda ended: self._note(ended, number, tries, started_s, injected),
             )
             started_s = self._clock() - self._opened_s
             self._recordings.append(recording)
         return recording
+
+    def note_injected(
+        self, interaction: Interaction, *, injected: Sequence[str], tries: int = 1
+    ) -> None:
+        """Note a turn that a fault plan has ended in place of an answer; nothing is recorded.
+
+        Args:
+            interaction: What the client got.
+            injected: The faults that did it.
+            tries: 1 for a first try.
+        """
+        with self._lock:
+            number = self._next_number()
+            self._turns[number] = Turn(
+                number=number,
+                source=Source.INJECTED,
+                request=interaction.request,
+                lane=interaction.lane,
+                tries=tries,
+                interaction=interaction,
+                started_s=self._clock() - self._opened_s,
+                injected=injected,
+            )
 
     # --- writing -----------------------------------------------------------------------
 
@@ -286,7 +330,14 @@ class Cassette:
         self._begun += 1
         return self._begun
 
-    def _note(self, ended: Recording, number: int, tries: int, started_s: float) -> None:
+    def _note(
+        self,
+        ended: Recording,
+        number: int,
+        tries: int,
+        started_s: float,
+        injected: Sequence[str],
+    ) -> None:
         turn = Turn(
             number=number,
             source=Source.RECORDED if self.mode.writes else Source.FORWARDED,
@@ -295,6 +346,7 @@ class Cassette:
             tries=tries,
             interaction=ended.interaction,
             started_s=started_s,
+            injected=injected,
         )
         with self._lock:
             self._turns[number] = turn

@@ -18,7 +18,8 @@ Claude on this host is the Messages API on a loopback address that nobody declar
 a base URL: a test's own stand-in, which cannot leave the machine.
 
 The httpx2 transports (the SDK's) and httpx's get handlers of our own that stream; all
-other clients are covered by vcrpy's stubs, which read an answer whole.
+other clients are covered by vcrpy's stubs, which read an answer whole. A fault plan
+stands in front of the cassette.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum, auto
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from mnemosyne_core import lane
 from pytest_mnemosyne.cassette._cassette import Cassette
@@ -37,6 +39,9 @@ from pytest_mnemosyne.cassette._miss import NoCassetteError, OtherHostError
 from pytest_mnemosyne.cassette._modes import RecordMode
 from pytest_mnemosyne.cassette._upstream import Upstream
 from pytest_mnemosyne.wire import Address, ClaudeHosts, is_loopback
+
+if TYPE_CHECKING:
+    from pytest_mnemosyne.simulation.faults import RunningPlan
 
 Refusal = NoCassetteError | OtherHostError
 
@@ -79,6 +84,9 @@ class Door:
         self._hosts = hosts or ClaudeHosts.from_environment(os.environ)
         self._block_other_hosts = block_other_hosts
         self._on_uncovered = on_uncovered
+        self.faults: RunningPlan | None = None
+        """What goes wrong with the calls that meet a cassette; nothing where it is absent."""
+
         self._current: Cassette | None = None
         self._patches: AbstractContextManager[object] | None = None
         self._probed = False

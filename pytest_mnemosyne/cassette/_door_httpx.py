@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_mnemosyne.cassette._cassette import Cassette
@@ -16,11 +17,13 @@ from pytest_mnemosyne.cassette._exchange import OWN_HEADERS, READ_HEADERS, Call,
 from pytest_mnemosyne.cassette._httpx_streams import Endings, stream_types
 from pytest_mnemosyne.cassette._interaction import Interaction, Outcome
 from pytest_mnemosyne.cassette._recorder import Recording, without_wire_headers
+from pytest_mnemosyne.simulation.loop import holding
 
 if TYPE_CHECKING:
     import httpx2
 
     from pytest_mnemosyne.cassette._door import Door
+    from pytest_mnemosyne.cassette._door_faults import HttpxPlan
 
     SyncMethod = Callable[[httpx2.HTTPTransport, httpx2.Request], httpx2.Response]
     AsyncMethod = Callable[[httpx2.AsyncHTTPTransport, httpx2.Request], Awaitable[httpx2.Response]]
@@ -66,12 +69,12 @@ class HttpxHandlers:
                 return real(transport, asked)
             asked.read()
             call = _call(cassette, asked, url)
-            interaction = call.answer()
-            if interaction is None:
-                return self._forward(call, transport, asked, real)
-            if interaction.response is None:
-                raise self._endings.of(interaction.outcome) or call.overrun()
-            return self._played(call, interaction)
+            running = self._door.faults
+            if running is None:
+                return self._answer(call, transport, asked, real)
+            return self._plan.answer(
+                running, call, asked, lambda call: self._answer(call, transport, asked, real)
+            )
 
         setattr(handle_request, _REPLACED, real)
         return handle_request
@@ -88,17 +91,47 @@ class HttpxHandlers:
                 return await real(transport, asked)
             await asked.aread()
             call = _call(cassette, asked, url)
-            interaction = call.answer()
-            if interaction is None:
-                return await self._forward_async(call, transport, asked, real)
-            await _checkpoint()
-            if interaction.response is None:
-                await self._endings.wait(interaction)
-                raise self._endings.of(interaction.outcome) or call.overrun()
-            return self._played(call, interaction)
+            running = self._door.faults
+            if running is None:
+                return await self._answer_async(call, transport, asked, real)
+            return await self._plan.answer_async(
+                running, call, asked, lambda call: self._answer_async(call, transport, asked, real)
+            )
 
         setattr(handle_async_request, _REPLACED, real)
         return handle_async_request
+
+    @cached_property
+    def _plan(self) -> HttpxPlan:
+        from pytest_mnemosyne.cassette._door_faults import HttpxPlan
+
+        return HttpxPlan(self._lib, is_recorded=self._streams.is_tee)
+
+    def _answer(
+        self, call: Call, transport: httpx2.HTTPTransport, asked: httpx2.Request, real: SyncMethod
+    ) -> httpx2.Response:
+        interaction = call.answer()
+        if interaction is None:
+            return self._forward(call, transport, asked, real)
+        if interaction.response is None:
+            raise self._endings.of(interaction.outcome) or call.overrun()
+        return self._played(call, interaction)
+
+    async def _answer_async(
+        self,
+        call: Call,
+        transport: httpx2.AsyncHTTPTransport,
+        asked: httpx2.Request,
+        real: AsyncMethod,
+    ) -> httpx2.Response:
+        interaction = call.answer()
+        if interaction is None:
+            return await self._forward_async(call, transport, asked, real)
+        await _checkpoint()
+        if interaction.response is None:
+            await self._endings.wait(interaction)
+            raise self._endings.of(interaction.outcome) or call.overrun()
+        return self._played(call, interaction)
 
     # --- replay ------------------------------------------------------------------------
 
@@ -145,7 +178,9 @@ class HttpxHandlers:
     ) -> httpx2.Response:
         recording = call.recording()
         try:
-            response = await real(transport, self._outgoing(asked))
+            # Whoever answers is in another process or thread, and takes real time.
+            with holding(f"the answer to {asked.method} {asked.url}"):
+                response = await real(transport, self._outgoing(asked))
         except BaseException as error:
             self._endings.note(recording, error)
             raise

@@ -153,7 +153,7 @@ class DoorCassette(vcr.cassette.Cassette):
         if cassette is None:
             return None
         call = call_of(cassette, asked.method, asked.uri, _headers(asked.headers), _body(asked))
-        played = call.answer()
+        played = self._instead(call) or call.answer()
         if played is not None:
             return _Decision(call, played, None)
         if self._door.upstream is not None:
@@ -165,6 +165,15 @@ class DoorCassette(vcr.cassette.Cassette):
         for own in OWN_HEADERS:
             asked.headers.pop(own, None)
         return _Decision(call, None, call.recording())
+
+    def _instead(self, call: Call) -> Interaction | None:
+        """What a fault plan gives in place of an answer."""
+        running = self._door.faults
+        if running is None:
+            return None
+        from pytest_mnemosyne.cassette._door_faults import instead
+
+        return instead(running, call)
 
 
 def _spelled(decision: _Decision) -> dict[str, Any]:

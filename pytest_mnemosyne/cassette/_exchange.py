@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mnemosyne_core import lane as lanes
@@ -33,14 +33,20 @@ class Call:
     request: Request
     lane: Lane | None
     tries: int
+    injected: Sequence[str] = ()
+    """What a fault plan does to it; grows on the way."""
 
     def answer(self) -> Interaction | None:
         """What the cassette answers; `None` where the request is to be forwarded."""
-        return self.cassette.answer(self.request, self.lane, tries=self.tries)
+        return self.cassette.answer(
+            self.request, self.lane, tries=self.tries, injected=self.injected
+        )
 
     def recording(self) -> Recording:
         """Begin to record; the request is being forwarded."""
-        return self.cassette.recording(self.request, self.lane, tries=self.tries)
+        return self.cassette.recording(
+            self.request, self.lane, tries=self.tries, injected=self.injected
+        )
 
     def overrun(self) -> CassetteMissError:
         """The client reads on where the recorded one had stopped."""

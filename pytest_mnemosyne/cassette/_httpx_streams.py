@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_mnemosyne.cassette._interaction import Interaction, Outcome
 from pytest_mnemosyne.cassette._recorder import Recording
+from pytest_mnemosyne.simulation.loop import holding
 
 _GRACE_S = 1.0
 """How much longer than when it was recorded a client may take to cancel, in seconds."""
@@ -75,6 +76,11 @@ class StreamTypes:
 
     tee: Callable[[Any, Recording, Endings], Any]
     async_tee: Callable[[Any, Recording, Endings], Any]
+
+    @staticmethod
+    def is_tee(body: object) -> bool:
+        """Whether a body is being recorded as it passes."""
+        return isinstance(body, _Tee | _AsyncTee)
 
 
 def stream_types(library: Any) -> StreamTypes:
@@ -159,8 +165,13 @@ class _AsyncTee:
         self._endings = endings
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = aiter(self._body)
         try:
-            async for piece in self._body:
+            while True:
+                with holding("the rest of a forwarded answer"):
+                    piece = await anext(pieces, None)
+                if piece is None:
+                    break
                 self._recording.chunk(piece)
                 yield piece
         except BaseException as error:

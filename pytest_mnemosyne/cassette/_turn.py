@@ -7,6 +7,7 @@ somebody asks, so that a replayed call does not pay for it.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
@@ -27,6 +28,9 @@ class Source(StrEnum):
 
     FORWARDED = auto()
     """Upstream, and nothing is kept."""
+
+    INJECTED = auto()
+    """A fault plan, in place of an answer."""
 
     MISSED = auto()
     """Nowhere: the cassette had no answer and the mode forbids to ask."""
@@ -63,6 +67,9 @@ class Turn:
 
     started_s: float
     """Seconds after the cassette was opened."""
+
+    injected: Sequence[str] = ()
+    """What a fault plan did to it; grows until the client has the whole answer."""
 
     @property
     def agent(self) -> str | None:
@@ -112,6 +119,8 @@ class Turn:
         """What went wrong, such as `overloaded_error`, `dropped` or `missed`; `None` if nothing."""
         if self.interaction is None:
             return "missed" if self.source is Source.MISSED else "failed"
+        if self.injected and self.source is not Source.INJECTED:
+            return self.injected[-1].partition("(")[0]
         if self.interaction.outcome is not Outcome.COMPLETE:
             return str(self.interaction.outcome)
         response = self._response

@@ -6,7 +6,7 @@ by the first test that uses it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +14,26 @@ import pytest
 
 from pytest_mnemosyne.plugin import _markers, _options, _summary
 from pytest_mnemosyne.plugin._fixtures import *  # noqa: F403 - pytest finds fixtures by name in this module
-from pytest_mnemosyne.plugin._miss_report import fail_report
-from pytest_mnemosyne.plugin._plainly import PLAINLY, end_at_the_readers_code
+from pytest_mnemosyne.plugin._fixtures import ClaudeFixtures
+from pytest_mnemosyne.plugin._miss_report import fail_report, plain_repr
+from pytest_mnemosyne.plugin._plainly import PLAINLY, end_at_the_readers_code, tells_all_by_itself
+from pytest_mnemosyne.plugin._schedules import run_under_schedules
 from pytest_mnemosyne.plugin._session import RUN, Run, run_of
 from pytest_mnemosyne.plugin._summary import STRAYS_KEY
+from pytest_mnemosyne.plugin._virtual_fixtures import *  # noqa: F403 - as above
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.plugin._record import Phase
+    from pytest_mnemosyne.plugin._virtual import LoopFactory
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options and ini settings."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the options and ini settings, and the fixtures that know their run."""
     _options.add_options(parser)
+    config = pluginmanager.get_plugin("pytestconfig")
+    assert isinstance(config, pytest.Config)
+    # Not later: of two plug-ins' fixtures of one name, those registered later win.
+    pluginmanager.register(ClaudeFixtures(config), "mnemosyne-claude")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +53,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if run_of(config).is_own_cassette(collection_path) else None
 
 
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Generator[None, Mapping[str, LoopFactory] | None, Mapping[str, LoopFactory]]:
+    """Give a test that wants it a loop with virtual time; leave every other as it is."""
+    others = yield
+    return run_of(config).loops.factories_for(item, others)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Listen to other threads: not earlier, because pytest's own hook is to lie below ours."""
     run_of(session.config).listen()
@@ -54,11 +71,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Give each test its record, and undo what the test needed even if the run is broken off."""
     run = run_of(item.config)
-    record = run.begin(item.nodeid)
+    record = run.begin(item)
     try:
         return (yield)
     finally:
         run.end(record)
+
+
+@pytest.hookimpl(specname="pytest_runtest_protocol", tryfirst=True)
+def pytest_runtest_protocol_schedules(item: pytest.Item) -> bool | None:
+    """Run a test that is marked so under many orders, and report one of its runs."""
+    reports = run_under_schedules(item, run_of(item.config))
+    if reports is None:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -132,11 +162,26 @@ def pytest_runtest_makereport(
     if was_refused and call.excinfo is not None and not item.config.option.fulltrace:
         end_at_the_readers_code(call.excinfo)
     report = yield
+    if run.current is not None and run.current.wish is not None:
+        if run.current.schedule is not None and report.when == "call":
+            run.current.schedule.trace.mark_end()
+        _end_plainly(report, call, full=item.config.option.fulltrace)
     if run.current is not None:
+        if run.current.faults is not None:
+            run.current.faults.tell(report)
         violations = run.report(run.current, report)
         if violations:
             fail_report(report, violations)
     return report
+
+
+def _end_plainly(report: pytest.TestReport, call: pytest.CallInfo[None], *, full: bool) -> None:
+    """Let an error of the virtual loop speak for itself: it has no traceback to show."""
+    if full or not report.failed or call.excinfo is None or not tells_all_by_itself(call.excinfo):
+        return
+    error = call.excinfo.value
+    headline = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    report.longrepr = plain_repr(report, f"{error}\n", headline=headline)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from pytest_mnemosyne.plugin._environment import DUMMY_KEY
 from pytest_mnemosyne.plugin._plainly import PLAINLY
-from pytest_mnemosyne.plugin._session import run_of
+from pytest_mnemosyne.plugin._session import Run, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mnemosyne_core.work import WorkItem
     from pytest_mnemosyne.cassette import Cassette
     from pytest_mnemosyne.plugin._event_log import EventLog
+    from pytest_mnemosyne.plugin._faults import FaultInjector
     from pytest_mnemosyne.plugin._systems import BridgeMaker, TreeMaker
     from pytest_mnemosyne.simulation import ScriptedClaude
 
@@ -52,36 +53,52 @@ _LOOP_SCOPES: Final[tuple[_LoopScope, ...]] = (
 # --- Claude ----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def claude_cassette(request: pytest.FixtureRequest) -> Cassette:
-    """This test's cassette: `turns`, `played`, `unplayed()`, `path`."""
-    return _open_cassette(request)
+class ClaudeFixtures:
+    """The fixtures that give a test its Claude; registered as a plug-in of its own.
 
+    They are methods, so that they need no `request`: pytest makes each one anew, by
+    inspecting a signature, which costs more than playing an answer does.
+    """
 
-@pytest.fixture
-def claude(request: pytest.FixtureRequest) -> AsyncAnthropic:
-    """An `anthropic.AsyncAnthropic` on this test's cassette; needs no key to replay."""
-    run = run_of(request.config)
-    if not _open_cassette(request).mode.forwards:
-        return run.clients.for_async(DUMMY_KEY)
-    from anthropic import AsyncAnthropic
+    def __init__(self, config: pytest.Config) -> None:
+        """Take the config, which has no run yet when fixtures are registered."""
+        self._config = config
 
-    client = AsyncAnthropic()
-    _async_cleanup(request).push_async_callback(client.close)
-    return client
+    @pytest.fixture
+    def claude_cassette(self) -> Cassette:
+        """This test's cassette: `turns`, `played`, `unplayed()`, `path`."""
+        return self._open_cassette()
 
+    @pytest.fixture
+    def claude(self) -> AsyncAnthropic:
+        """An `anthropic.AsyncAnthropic` on this test's cassette; needs no key to replay."""
+        if not self._open_cassette().mode.forwards:
+            return self._run.clients.for_async(DUMMY_KEY)
+        from anthropic import AsyncAnthropic
 
-@pytest.fixture
-def claude_sync(request: pytest.FixtureRequest) -> Iterator[Anthropic]:
-    """An `anthropic.Anthropic` on this test's cassette; needs no key to replay."""
-    run = run_of(request.config)
-    if not _open_cassette(request).mode.forwards:
-        yield run.clients.for_sync(DUMMY_KEY)
-        return
-    from anthropic import Anthropic
+        client = AsyncAnthropic()
+        request = self._run.running.item._request  # type: ignore[attr-defined]
+        _async_cleanup(request).push_async_callback(client.close)
+        return client
 
-    with Anthropic() as client:
-        yield client
+    @pytest.fixture
+    def claude_sync(self) -> Iterator[Anthropic]:
+        """An `anthropic.Anthropic` on this test's cassette; needs no key to replay."""
+        if not self._open_cassette().mode.forwards:
+            yield self._run.clients.for_sync(DUMMY_KEY)
+            return
+        from anthropic import Anthropic
+
+        with Anthropic() as client:
+            yield client
+
+    @property
+    def _run(self) -> Run:
+        return run_of(self._config)
+
+    def _open_cassette(self) -> Cassette:
+        with PLAINLY:
+            return self._run.open_cassette()
 
 
 @pytest.fixture
@@ -99,9 +116,21 @@ def scripted_claude(request: pytest.FixtureRequest) -> Iterator[ScriptedClaude]:
         pytest.fail(f"the script has no answer for what was asked:\n{asked}", pytrace=False)
 
 
-def _open_cassette(request: pytest.FixtureRequest) -> Cassette:
-    with PLAINLY:
-        return run_of(request.config).open_cassette(request.node)
+@pytest.fixture
+def fault_plan(
+    request: pytest.FixtureRequest,
+    claude_cassette: Cassette,  # noqa: ARG001 - opened, so that its door is there
+) -> Iterator[FaultInjector]:
+    """What goes wrong between this test and Claude: `fault_plan.status(529, agent="executor")`.
+
+    It stands in front of the cassette: an error that it gives consumes no recorded answer
+    and is never recorded. A fault that is never met fails the test, unless it is left to
+    chance, to a time window, or `optional=True`.
+    """
+    from pytest_mnemosyne.plugin._faults import injecting
+
+    run = run_of(request.config)
+    yield from injecting(run.door, run.running)
 
 
 # --- work and events -------------------------------------------------------------------
@@ -252,10 +281,8 @@ globals().update(ON_LOOPS)
 __all__ = [
     "_mnemosyne_ids",
     "agent_bridge",
-    "claude",
-    "claude_cassette",
-    "claude_sync",
     "event_log",
+    "fault_plan",
     "make_supervision_tree",
     "scripted_claude",
     "supervision_tree",

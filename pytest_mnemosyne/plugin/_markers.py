@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CASSETTE: Final = "claude_cassette"
 REQUIRES_KEY: Final = "requires_api_key"
 LIVE_ONLY: Final = "live_only"
+VIRTUAL_TIME: Final = "virtual_time"
+SCHEDULES: Final = "schedules"
 
 _HELP: Final = (
     (
@@ -28,6 +30,14 @@ _HELP: Final = (
         "CI: fails) where there is none yet"
     ),
     f"{LIVE_ONLY}: the test never replays; it is skipped unless this run may call Claude",
+    (
+        f"{VIRTUAL_TIME}(hold_s=10, until_s=604800, steps=1000000, leaves=()): the test runs on an "
+        "event loop whose time moves when nobody has anything to do"
+    ),
+    (
+        f"{SCHEDULES}(n=100, policy='random'): the test runs on virtual time under n orders of "
+        "what is ready, chosen at random, by pct, or exhaustive"
+    ),
 )
 
 
@@ -84,13 +94,13 @@ def _chosen(marker: pytest.Mark) -> Chosen:
     if len(marker.args) == 1 and "name" not in given:
         given["name"] = marker.args[0]
     elif marker.args:
-        raise _misused("takes one name, or name= or path=", marker)
+        raise misused("takes one name, or name= or path=", marker)
     unknown = sorted(set(given) - {"name", "path"})
     if unknown:
-        raise _misused(f"does not know {', '.join(unknown)}", marker)
+        raise misused(f"does not know {', '.join(unknown)}", marker)
     name, path = given.get("name"), given.get("path")
     if name is not None and path is not None:
-        raise _misused("takes a name or a path, not both", marker)
+        raise misused("takes a name or a path, not both", marker)
     if name is not None:
         _check_name(name, marker)
     return Chosen(name=name, path=None if path is None else str(path))
@@ -98,17 +108,18 @@ def _chosen(marker: pytest.Mark) -> Chosen:
 
 def _check_name(name: object, marker: pytest.Mark) -> None:
     if not isinstance(name, str) or not name.strip():
-        raise _misused("takes a name that is a text", marker)
+        raise misused("takes a name that is a text", marker)
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-        raise _misused("takes a name inside the cassette folder; use path= elsewhere", marker)
+        raise misused("takes a name inside the cassette folder; use path= elsewhere", marker)
 
 
-def _misused(problem: str, marker: pytest.Mark) -> UsageError:
+def misused(problem: str, marker: pytest.Mark) -> UsageError:
+    """The error for a marker that says what cannot be."""
     from mnemosyne_core.errors import UsageError
 
     shown = [*map(repr, marker.args), *(f"{key}={value!r}" for key, value in marker.kwargs.items())]
-    return UsageError(f"the marker {CASSETTE}({', '.join(shown)}) {problem}")
+    return UsageError(f"the marker {marker.name}({', '.join(shown)}) {problem}")
 
 
 def apply_live_only(item: pytest.Item, settings: Settings) -> None:

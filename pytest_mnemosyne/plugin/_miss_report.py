@@ -22,18 +22,23 @@ def fail_report(report: pytest.TestReport, violations: Sequence[Violation]) -> N
     test; that stays below, as a section of its own.
     """
     aftermath = _aftermath(report)
-    path, line, _name = report.location
-    failure = ReprExceptionInfo(
-        reprtraceback=ReprTraceback(
-            reprentries=[ReprEntryNative([_joined(violations)])], extraline=None, style="native"
-        ),
-        reprcrash=ReprFileLocation(path, (line or 0) + 1, violations[0].headline),
-    )
+    failure = plain_repr(report, _joined(violations), headline=violations[0].headline)
     failure.addsection("what the test made of it", aftermath)
     report.longrepr = failure
     report.outcome = "failed"
     if hasattr(report, "wasxfail"):
         del report.wasxfail
+
+
+def plain_repr(report: pytest.TestReport, text: str, *, headline: str) -> ReprExceptionInfo:
+    """A failure that consists of a text, at the place of its test."""
+    path, line, _name = report.location
+    return ReprExceptionInfo(
+        reprtraceback=ReprTraceback(
+            reprentries=[ReprEntryNative([text])], extraline=None, style="native"
+        ),
+        reprcrash=ReprFileLocation(path, (line or 0) + 1, headline),
+    )
 
 
 def _joined(violations: Sequence[Violation]) -> str:

@@ -15,6 +15,7 @@ from pytest_mnemosyne.plugin import _modes
 
 if TYPE_CHECKING:
     from mnemosyne_core.errors import UsageError
+    from pytest_mnemosyne.simulation.schedules import Tape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,15 @@ class Settings:
 
     block_hosts: bool
     """Whether hosts that are not Claude's are refused as well."""
+
+    tape: Tape | None
+    """The order in which tests marked `schedules` run; `None` for a search."""
+
+    schedules: int | None
+    """How many orders they run under; `None` for what each says."""
+
+    seed: int
+    shrink: int
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -61,6 +71,37 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="scripted|URL",
         default=None,
         help="where forwarded requests go instead of the real API",
+    )
+    group.addoption(
+        "--mnemosyne-tape",
+        dest="mnemosyne_tape",
+        metavar="TAPE",
+        default=None,
+        help="run tests marked `schedules` once, in the order of this tape from a failure's report",
+    )
+    group.addoption(
+        "--mnemosyne-schedules",
+        dest="mnemosyne_schedules",
+        type=int,
+        metavar="N",
+        default=None,
+        help="how many orders tests marked `schedules` run under, in place of what they say",
+    )
+    group.addoption(
+        "--mnemosyne-seed",
+        dest="mnemosyne_seed",
+        type=int,
+        metavar="N",
+        default=0,
+        help="which orders are chosen at random; default 0",
+    )
+    group.addoption(
+        "--mnemosyne-shrink",
+        dest="mnemosyne_shrink",
+        type=int,
+        metavar="N",
+        default=200,
+        help="how many runs go into making an order that fails smaller; default 200",
     )
     parser.addini(
         _modes.INI, f"record mode, one of {', '.join(_modes.MODES)}", type="string", default=""
@@ -101,6 +142,10 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] | None = Non
             has_key=_modes.found_key(environ) is not None,
             cassette_dir=_cassette_dir(config),
             block_hosts=_block_hosts(config),
+            tape=_tape(config),
+            schedules=_at_least(1, config, "schedules"),
+            seed=_at_least(0, config, "seed") or 0,
+            shrink=_at_least(0, config, "shrink") or 0,
         )
         _modes.refuse_unusable(
             mode,
@@ -120,6 +165,22 @@ def _usage_error() -> type[UsageError]:
     from mnemosyne_core.errors import UsageError
 
     return UsageError
+
+
+def _tape(config: pytest.Config) -> Tape | None:
+    given = config.getoption("mnemosyne_tape")
+    if given is None:
+        return None
+    from pytest_mnemosyne.simulation.schedules import Tape
+
+    return Tape.parse(given)
+
+
+def _at_least(least: int, config: pytest.Config, name: str) -> int | None:
+    given: int | None = config.getoption(f"mnemosyne_{name}")
+    if given is not None and given < least:
+        raise _usage_error()(f"--mnemosyne-{name} takes a number from {least} on, got {given}")
+    return given
 
 
 def _block_hosts(config: pytest.Config) -> bool:

@@ -24,6 +24,8 @@ _NOT_THE_READERS: Final = frozenset(
         "httpx",
         "httpx2",
         "mnemosyne_core",
+        "pluggy",
+        "pytest_asyncio",
         "pytest_mnemosyne",
         "requests",
         "socket",
@@ -33,7 +35,7 @@ _NOT_THE_READERS: Final = frozenset(
         "vcr",
     }
 )
-"""Packages on a request's way to the cassette."""
+"""Packages on a request's way to the cassette, and on pytest's way to a test."""
 
 
 class _Plainly:
@@ -66,6 +68,21 @@ PLAINLY: Final = _Plainly()
 
 def end_at_the_readers_code(excinfo: ExceptionInfo[BaseException]) -> None:
     """Cut a traceback behind its last frame that is neither ours, the SDK's nor a transport's."""
+    last = _last_of_the_readers(excinfo)
+    if last is not None:
+        # The traceback itself and not pytest's list of its frames: that is made anew from it.
+        last.tb_next = None
+        excinfo.traceback = type(excinfo.traceback)(excinfo.tb)
+
+
+def tells_all_by_itself(excinfo: ExceptionInfo[BaseException]) -> bool:
+    """Whether an error is ours and was raised beside the reader's code, as by an event loop."""
+    from mnemosyne_core.errors import MnemosyneError
+
+    return isinstance(excinfo.value, MnemosyneError) and _last_of_the_readers(excinfo) is None
+
+
+def _last_of_the_readers(excinfo: ExceptionInfo[BaseException]) -> TracebackType | None:
     last: TracebackType | None = None
     here: TracebackType | None = excinfo.tb
     while here is not None:
@@ -73,7 +90,4 @@ def end_at_the_readers_code(excinfo: ExceptionInfo[BaseException]) -> None:
         if module.partition(".")[0] not in _NOT_THE_READERS:
             last = here
         here = here.tb_next
-    if last is not None:
-        # The traceback itself and not pytest's list of its frames: that is made anew from it.
-        last.tb_next = None
-        excinfo.traceback = type(excinfo.traceback)(excinfo.tb)
+    return last

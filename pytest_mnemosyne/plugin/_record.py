@@ -6,9 +6,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import pytest
+
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette import Cassette
+    from pytest_mnemosyne.plugin._faults import FaultInjector
+    from pytest_mnemosyne.plugin._virtual import Wish
     from pytest_mnemosyne.simulation import ScriptedClaude
+    from pytest_mnemosyne.simulation.schedules import Schedule
 
 Phase = Literal["setup", "call", "teardown"]
 
@@ -28,11 +33,14 @@ def counts_of(cassette: Cassette, *, saved: bool) -> dict[str, int]:
     """How many turns with Claude came from where, and what they used.
 
     The names are those of a turn's source, and `unplayed`, `input_tokens`, `output_tokens`.
-    What was recorded and is not `saved` is counted as `discarded`.
+    What was recorded and is not `saved` is counted as `discarded`; what a fault plan has bent
+    as `injected`, besides where it came from.
     """
     counts = {"unplayed": len(cassette.unplayed()), "input_tokens": 0, "output_tokens": 0}
     for turn in cassette.turns:
         source: str = turn.source.value
+        if turn.injected and source != "injected":
+            counts["injected"] = counts.get("injected", 0) + 1
         if turn.interaction is None and source != "missed":
             continue  # forwarded, and came to nothing that could be kept
         if source == "recorded" and not saved:
@@ -53,20 +61,26 @@ class TestRecord:
         "cassette",
         "closers",
         "failed",
+        "faults",
         "is_closed",
         "is_reported",
+        "item",
         "nodeid",
         "notes",
         "passed_call",
         "phase",
         "saved",
+        "schedule",
         "scripted",
+        "sometimes",
         "violations",
         "was_worth_saving",
+        "wish",
     )
 
-    def __init__(self, nodeid: str) -> None:
-        self.nodeid = nodeid
+    def __init__(self, item: pytest.Item) -> None:
+        self.item = item
+        self.nodeid = item.nodeid
         self.phase: Phase | None = None
         """The phase that the main thread is inside of right now."""
 
@@ -80,6 +94,16 @@ class TestRecord:
 
         self.cassette: Cassette | None = None
         self.scripted: ScriptedClaude | None = None
+        self.faults: FaultInjector | None = None
+        self.wish: Wish | None = None
+        """What it wants of virtual time; `None` where its time is real."""
+
+        self.schedule: Schedule | None = None
+        """The order in which it runs; `None` where everybody has their turn."""
+
+        self.sometimes: dict[str, bool] | None = None
+        """What has to be true in some run of a search, and whether it was; `None` outside."""
+
         self.closers = ExitStack()
         """What is undone when the test is over, in whatever way."""
 
@@ -121,6 +145,7 @@ class TestRecord:
         """Another run of the same test follows; what was refused before stays refused."""
         self.cassette = None
         self.scripted = None
+        self.faults = None
         self.failed = self.passed_call = self.saved = self.is_closed = False
         self.is_reported = self.was_worth_saving = False
         self.notes = []

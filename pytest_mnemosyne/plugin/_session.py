@@ -20,7 +20,13 @@ from pytest_mnemosyne.plugin._interrupt import Interrupter
 from pytest_mnemosyne.plugin._modes import SCRIPTED
 from pytest_mnemosyne.plugin._options import Settings
 from pytest_mnemosyne.plugin._record import TestRecord, Violation, counts_of
+from pytest_mnemosyne.plugin._schedules import plan_of
 from pytest_mnemosyne.plugin._summary import Summary, attach
+from pytest_mnemosyne.plugin._virtual import (
+    VirtualLoops,
+    prepare_virtual_time,
+    wants_virtual_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +71,7 @@ class Run:
         self.strays: list[Violation] = []
         """Refused requests that no test made: before, between and after the tests."""
 
+        self.loops = VirtualLoops(lambda: self.running.schedule)
         self._door: Door | None = None
         self._clients: SharedClients | None = None
         self._interrupter = Interrupter(in_test=self._is_in_phase)
@@ -138,9 +145,9 @@ class Run:
 
     # --- one test ----------------------------------------------------------------------
 
-    def begin(self, nodeid: str) -> TestRecord:
+    def begin(self, item: pytest.Item) -> TestRecord:
         """A test begins."""
-        self.current = TestRecord(nodeid)
+        self.current = TestRecord(item)
         return self.current
 
     def end(self, record: TestRecord) -> None:
@@ -166,15 +173,18 @@ class Run:
         if self._is_guarded:
             self._guard.hold_tls_if_loaded()
         asked = _markers.Asked.of(item)
+        if wants_virtual_time(item):
+            plan_of(item, self.settings)
+            prepare_virtual_time(item, self.running)
         if asked.live_only:
             _markers.apply_live_only(item, self.settings)
         if asked.requires_key:
             has_cassette = self.cassettes.path_for(item, asked).is_file()
             _markers.apply_requires_key(item, self.settings, has_cassette=has_cassette)
         if asked.requires_key or asked.cassette is not None or _uses_claude(item):
-            self.open_cassette(item, asked)
+            self.open_cassette(asked)
 
-    def open_cassette(self, item: pytest.Item, asked: _markers.Asked | None = None) -> Cassette:
+    def open_cassette(self, asked: _markers.Asked | None = None) -> Cassette:
         """The test's cassette, current until the test is over; opened at the first call.
 
         Raises:
@@ -182,12 +192,12 @@ class Run:
             UncoveredClientError: The SDK's requests would not pass the door.
             UsageError: The test's marker says what cannot be.
         """
-        record = self._running()
+        record = self.running
         if record.cassette is not None:
             return record.cassette
         cassette = self.cassettes.open(
-            item,
-            asked or _markers.Asked.of(item),
+            record.item,
+            asked or _markers.Asked.of(record.item),
             on_miss=functools.partial(self._missed, record),
         )
         closers = record.closers
@@ -201,7 +211,7 @@ class Run:
 
     def scripted(self) -> ScriptedClaude:
         """The script of the test that is running; its server ends with the test."""
-        record = self._running()
+        record = self.running
         if record.scripted is None:
             from pytest_mnemosyne.simulation import ScriptedClaude
 
@@ -241,7 +251,9 @@ class Run:
             attach(report, mode=self.settings.mode.name, violations=violations)
         return violations
 
-    def _running(self) -> TestRecord:
+    @property
+    def running(self) -> TestRecord:
+        """The record of the test that is running."""
         assert self.current is not None, "fixtures are made while a test runs"
         return self.current
 

@@ -20,7 +20,15 @@ STRAYS_KEY: Final = "mnemosyne_strays"
 
 _ATTRIBUTE: Final = "mnemosyne"
 _LINES_PER_VIOLATION: Final = 5
-_COUNTED: Final = ("played", "recorded", "discarded", "forwarded", "missed", "unplayed")
+_COUNTED: Final = (
+    "played",
+    "recorded",
+    "discarded",
+    "forwarded",
+    "injected",
+    "missed",
+    "unplayed",
+)
 
 
 class Parcel(TypedDict):

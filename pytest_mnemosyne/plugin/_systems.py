@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from mnemosyne_core.bridge import (
     TaskTransport,
 )
 from mnemosyne_core.claude import AnthropicClient, ClaudeClient
-from mnemosyne_core.clock import LoopClock
+from mnemosyne_core.clock import Clock, LoopClock
 from mnemosyne_core.errors import Abort, UsageError
 from mnemosyne_core.events import Event, Fact
 from mnemosyne_core.hooks import hookimpl, plugin_manager
@@ -27,6 +28,7 @@ from mnemosyne_core.tree import AgentMaker, SupervisionConfig, SupervisionTree
 from mnemosyne_core.work import AgentRole
 from pytest_mnemosyne.plugin._event_log import EventLog
 from pytest_mnemosyne.plugin._leaks import Footprint
+from pytest_mnemosyne.simulation.loop import VirtualClock, VirtualLoop
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -116,6 +118,7 @@ class TreeMaker(Surroundings):
             config or SupervisionConfig(**{"workspace": self.workspace(), **overrides}),
             client=client or AnthropicClient(self.claude),
             agents=agents,
+            clock=clock_of_test(),
             ids=self.ids,
             plugins=plugin_manager([_Listening(self.log)]),
         )
@@ -173,6 +176,12 @@ class BridgeMaker(Surroundings):
         return bridge
 
 
+def clock_of_test() -> Clock:
+    """The clock of a test's systems: on a virtual loop its dates, too, are the same each time."""
+    loop = asyncio.get_running_loop()
+    return VirtualClock(loop) if isinstance(loop, VirtualLoop) else LoopClock()
+
+
 class _Listening:
     """The plug-in of the core through which a tree's events reach the log."""
 
@@ -189,7 +198,7 @@ class _LogRecorder:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._clock = LoopClock()
+        self._clock = clock_of_test()
 
     def record(self, fact: Fact, *, agent: str, attempt: int = 1, by: int | None = None) -> Event:
         event = Event(

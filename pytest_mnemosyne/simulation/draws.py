@@ -45,6 +45,20 @@ class Seeded:
         return self._random.randrange(options)
 
 
+class OfRunningLoop:
+    """The draws of the running loop, where it searches; others everywhere else."""
+
+    def __init__(self, otherwise: Draws) -> None:
+        """`otherwise` draws on loops of real time, without one, and where all is plain."""
+        self._otherwise = otherwise
+
+    def draw(self, label: str, options: int) -> int:
+        """Draw from whichever it is now."""
+        found = of_running_loop()
+        source = self._otherwise if found is None or isinstance(found, Plain) else found
+        return source.draw(label, options)
+
+
 def of_running_loop() -> Draws | None:
     """The draws that the running loop offers; `None` on a loop of real time, and without one.
 

@@ -39,6 +39,11 @@ class VirtualClock:
             )
         return cls(loop)
 
+    @property
+    def loop(self) -> VirtualLoop:
+        """The loop whose clock this is."""
+        return self._loop
+
     def monotonic(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._loop.time()

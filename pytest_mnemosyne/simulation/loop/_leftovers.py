@@ -24,8 +24,11 @@ def leftovers(loop: VirtualLoop) -> tuple[str, ...]:
 
 
 def _tasks(loop: VirtualLoop) -> Iterator[str]:
-    tasks = [task for task in asyncio.all_tasks(loop) if not task.done()]
-    yield from sorted(f"a task: {task.get_name()} ({work_of(task)})" for task in tasks)
+    # Whoever asks is not left over.
+    tasks = asyncio.all_tasks(loop).difference({asyncio.current_task(loop)})
+    yield from sorted(
+        f"a task: {task.get_name()} ({work_of(task)})" for task in tasks if not task.done()
+    )
 
 
 def _timer(timer: asyncio.TimerHandle) -> str:

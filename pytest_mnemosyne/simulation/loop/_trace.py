@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-_RECENT = 20
-
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
@@ -29,6 +27,7 @@ class Trace:
 
     def __init__(self) -> None:
         self._steps: list[str] = []
+        self._end: int | None = None
 
     def note(self, label: str, now_ns: int) -> None:
         """A step is about to run."""
@@ -46,9 +45,14 @@ class Trace:
             rolling.update(b"\n")
         return rolling.hexdigest()
 
-    def recent(self) -> list[str]:
-        """The last steps, the latest one last."""
-        return [self._shown(step) for step in self._steps[-_RECENT:]]
+    def mark_end(self) -> None:
+        """What the run was made for is over; the steps that follow clean up."""
+        self._end = len(self._steps)
+
+    def recent(self, count: int) -> list[str]:
+        """The last steps before the end that was marked, the latest one last."""
+        end = len(self._steps) if self._end is None else self._end
+        return [self._shown(step) for step in self._steps[max(0, end - count) : end]]
 
     def divergence(self, other: Trace) -> Divergence | None:
         """Where the two part; `None` for equal ones."""

@@ -111,6 +111,8 @@ class Properties:
         now_s = self._loop.time()
         for condition, name in self._always:
             if not condition():
+                # Once is enough: cleaning up after the error goes on in a state that is wrong.
+                self._always = []
                 raise PropertyError(kind="always", name=name, now_s=now_s, step=step)
         for wanted in list(self._eventually):
             if wanted.condition():
@@ -124,19 +126,27 @@ class Properties:
                 self.seen[name] = True
                 del self._sometimes[name]
 
-    def finish(self, *, failed: bool) -> None:
-        """The run is over: look at what was still to come true, `sometimes` aside.
+    def finish(self, *, failed: bool, judge_sometimes: bool = True) -> None:
+        """The run is over: look at what was still to come true.
+
+        Args:
+            failed: Whether the run has failed anyway; then nothing more is said.
+            judge_sometimes: Whether `sometimes` had to be true in this very run.
 
         Raises:
-            PropertyError: An `eventually` has not come true, and the run has not failed.
+            PropertyError: An `eventually` or a `sometimes` has not come true.
         """
-        left, self._eventually = self._eventually, []
-        for wanted in left:
+        late = [wanted for wanted in self._eventually if not wanted.condition()]
+        for wanted in self._eventually:
             wanted.timer.cancel()
-        for wanted in left:
-            if not failed and not wanted.condition():
-                now_s = self._loop.time()
-                raise PropertyError(kind="eventually", name=wanted.name, now_s=now_s)
+        self._eventually = []
+        if failed:
+            return
+        now_s = self._loop.time()
+        for wanted in late:
+            raise PropertyError(kind="eventually", name=wanted.name, now_s=now_s)
+        for name in self._sometimes if judge_sometimes else ():
+            raise PropertyError(kind="sometimes", name=name, now_s=now_s)
 
 
 def _deadline() -> None:

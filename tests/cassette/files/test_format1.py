@@ -31,6 +31,7 @@ from pytest_mnemosyne.cassette import (
     stored_form,
     write,
 )
+from pytest_mnemosyne.strategies import json_values
 
 from ._make import ANSWER, QUESTION, STREAM, compact, interaction
 
@@ -438,15 +439,7 @@ def test_a_newer_format_is_refused_with_what_reads_it(tmp_path: Path) -> None:
 
 # --- any exchange ----------------------------------------------------------------------
 
-JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
+JSON = json_values(max_leaves=12)
 
 JSON_BODIES = st.builds(
     lambda value, options: json.dumps(value, **options).encode("utf-8", "surrogatepass"),

@@ -215,7 +215,7 @@ def test_what_is_left_is_told_by_name() -> None:
         left.close()
         right.close()
         await asyncio.sleep(0)
-        assert [line for line in leftovers(loop) if not line.startswith("a task: Task-")] == []
+        assert leftovers(loop) == ()
         return found
 
     found = run(program)
