@@ -46,14 +46,14 @@ class Environment:
     python: Path
 
     @classmethod
-    def at(cls, folder: Path) -> Environment:
+    def at(cls, folder: Path, peers: Sequence[str] = PEERS) -> Environment:
         """The environment in `folder`, made there if there is none; it needs pip's index."""
         scripts = "Scripts" if sys.platform == "win32" else "bin"
         python = folder.absolute() / scripts / Path(sys.executable).name
         if not python.exists():
             venv.create(folder, with_pip=True, symlinks=sys.platform != "win32")
             made = cls(python if python.exists() else python.with_name("python"))
-            made.run("-m", "pip", "install", "--quiet", f"{ROOT}[scripted]", *PEERS)
+            made.run("-m", "pip", "install", "--quiet", f"{ROOT}[scripted]", *peers)
             return made
         return cls(python)
 
@@ -92,14 +92,19 @@ class Environment:
         self.run(*args, cwd=cwd, variables=variables)
         return Cost(_children_cpu_s() - cpu_s, time.perf_counter() - wall_s)
 
-    def versions(self) -> str:
+    def has(self, package: str) -> bool:
+        """Whether a package can be imported there."""
+        program = "import importlib.util, sys; print(importlib.util.find_spec(sys.argv[1]))"
+        return self.run("-c", program, package).strip() != "None"
+
+    def versions(self, *packages: str) -> str:
         """What is compared, with versions."""
         program = (
             "import sys, platform; from importlib.metadata import version;"
             "print('Python', platform.python_version());"
             "[print(name, version(name)) for name in sys.argv[1:]]"
         )
-        return ", ".join(self.run("-c", program, *_SHOWN).splitlines())
+        return ", ".join(self.run("-c", program, *(packages or _SHOWN)).splitlines())
 
 
 def plain_environment() -> dict[str, str]:
@@ -246,17 +251,20 @@ def _positive(given: str) -> int:
 
 
 @contextmanager
-def laboratory(environment: Path | None) -> Iterator[tuple[Environment, Path]]:
+def laboratory(
+    environment: Path | None, *, peers: Sequence[str] = PEERS
+) -> Iterator[tuple[Environment, Path]]:
     """An environment to measure in and an empty folder, both gone afterwards.
 
     Args:
         environment: A folder for the virtual environment, which is kept.
+        peers: What is installed beside this project, should it be made.
     """
     folder = Path(tempfile.mkdtemp(prefix="mnemosyne-benchmark-"))
     try:
         work = folder / "work"
         work.mkdir()
         print("making the environment ...", file=sys.stderr)
-        yield Environment.at(environment or folder / "environment"), work
+        yield Environment.at(environment or folder / "environment", peers), work
     finally:
         shutil.rmtree(folder, ignore_errors=True)
