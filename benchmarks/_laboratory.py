@@ -225,8 +225,10 @@ def machine() -> str:
 # --- the command line ------------------------------------------------------------------
 
 
-def arguments(description: str, *, rounds: int) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+def arguments(
+    description: str, *, rounds: int, has_environment: bool = True
+) -> argparse.ArgumentParser:
+    """The options that every benchmark has, save those that measure in their own process."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -234,12 +236,13 @@ def arguments(description: str, *, rounds: int) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=_positive, help=f"how often every row is measured; default {rounds}"
     )
-    parser.add_argument(
-        "--environment",
-        type=Path,
-        metavar="DIR",
-        help="measure in this virtual environment, as it is, and keep it; made if it is not there",
-    )
+    if has_environment:
+        parser.add_argument(
+            "--environment",
+            type=Path,
+            metavar="DIR",
+            help="measure in this virtual environment, as it is, and keep it; made if need be",
+        )
     return parser
 
 

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -86,8 +87,13 @@ class Tool(Generic[InputT]):
 AnyTool: TypeAlias = Tool[Any]
 
 
+@lru_cache(maxsize=256)
 def input_schema(model: type[BaseModel]) -> Block:
-    """The model's JSON schema without the titles that pydantic makes up from the names."""
+    """The model's JSON schema without the titles that pydantic makes up from the names.
+
+    Making it takes longer than all else about a prompt, so every prompt shares one; it is
+    not to be changed.
+    """
     return cast(Block, _untitled(model.model_json_schema()))
 
 
