@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import replay, startup
+from benchmarks import replay, startup, virtual_day, virtual_time
 from benchmarks._laboratory import (
     Cost,
     Environment,
@@ -127,6 +127,57 @@ def test_the_replay_table_says_whether_the_goal_is_met(ours_s: float, verdict: s
     assert verdict in report
     floor = r"floor.* 2\.00 +1\.00 +1\.00 to 1\.00 +1\.00 +1\.00 +500$"
     assert re.search(floor, report, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("step_s", "jump_s", "verdicts"),
+    [
+        pytest.param(1.3e-6, 15e-6, ["met", "met"], id="met"),
+        pytest.param(1.5e-6, 25e-6, ["MISSED", "MISSED"], id="missed"),
+    ],
+)
+def test_the_table_of_loops_says_whether_the_goals_are_met(
+    step_s: float, jump_s: float, verdicts: list[str]
+) -> None:
+    steps = {virtual_time.STOCK: [1e-6] * 3, virtual_time.VIRTUAL: [step_s] * 3}
+    measured = dict.fromkeys(virtual_time.STEPS, steps)
+    measured[virtual_time.JUMPS] = {virtual_time.VIRTUAL: [jump_s] * 3}
+
+    report = virtual_time.report(measured)
+
+    assert re.findall(r"goal (\w+):", report) == verdicts
+    assert f"{step_s * 1e6:.2f} ({step_s * 1e6:.2f} x)" in report
+
+
+@pytest.mark.parametrize(("wall_s", "verdict"), [(4.0, "goal met"), (6.0, "goal MISSED")])
+def test_the_table_of_days_says_whether_the_goal_is_met(wall_s: float, verdict: str) -> None:
+    day = virtual_day.Day(1_000, 2_001, 100, virtual_s=86_400.0, wall_s=wall_s, cpu_s=wall_s)
+
+    report = virtual_day.report([day] * 3)
+
+    assert verdict in report
+    assert report.count("86,400") == 3
+
+
+def test_a_virtual_day_is_lived_with_all_its_faults() -> None:
+    day = virtual_day.measure(items=12, faults=8)
+
+    assert day.items == 12
+    assert day.faults == 8
+    assert day.calls >= 24
+    assert day.virtual_s >= virtual_day.DAY_S
+
+
+@pytest.mark.slow
+def test_loops_that_need_no_peer_can_be_measured(here: Environment) -> None:
+    rows = [virtual_time.STOCK, virtual_time.VIRTUAL, virtual_time.TRACED]
+
+    measured = virtual_time.measure(here, rows, rounds=1, count=200)
+
+    assert sorted(measured) == sorted((*virtual_time.STEPS, virtual_time.JUMPS))
+    assert list(measured[virtual_time.JUMPS]) == rows[1:]
+    assert "goal" in virtual_time.report(measured)
+    assert not here.has("simloom")
 
 
 @pytest.mark.slow
