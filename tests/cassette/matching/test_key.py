@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_mnemosyne.cassette import Request
@@ -51,6 +51,7 @@ def replaced(value: Any, path: tuple[Any, ...], leaf: object) -> Any:
     return made
 
 
+@settings(max_examples=40)
 @given(
     bodies, st.randoms(use_true_random=False), st.sampled_from([None, 0, 2, "\t"]), st.booleans()
 )
@@ -64,6 +65,7 @@ def test_key_order_spacing_and_escapes_do_not_matter(
     )
 
 
+@settings(max_examples=40)
 @given(bodies, json_values(max_leaves=1), st.data())
 def test_any_other_leaf_is_another_question(
     body: dict[str, Any], leaf: object, data: st.DataObject
