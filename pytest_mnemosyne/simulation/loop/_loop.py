@@ -67,6 +67,9 @@ Check = Callable[[str], None]
 
 _SHOWN: Final = 5
 
+_ENDING: Final = vars(asyncio.base_events)["_run_until_complete_cb"]
+"""What asyncio has called when the future that it runs for is done: it stops the loop."""
+
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A selector event loop with virtual time, which begins at 0."""
@@ -237,6 +240,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._timers.note_cancelled()
 
     # --- running -----------------------------------------------------------------------
+
+    def run_until_complete(self, future: Any) -> Any:
+        """As the stock loop does; an error of the loop's own leaves it fit for another run."""
+        try:
+            return super().run_until_complete(future)
+        except BaseException:
+            # The error may have overtaken the end of `future`, which would stop the next run.
+            left = [each for each in self._ready if cast("Any", each)._callback is not _ENDING]
+            self._ready.clear()
+            self._ready.extend(left)
+            raise
 
     def _run_once(self) -> None:
         if self._ready or self._stopping:

@@ -13,7 +13,8 @@ Guarantees of Finding Bugs", ASPLOS 2010).
 
 ``exhaustive`` goes through all orders that differ from the plain one in one choice,
 then in two, and so on (Emmi et al., "Delay-Bounded Scheduling", POPL 2011); see
-`_search`, because which ones there are shows only while it goes.
+`_search`, because which ones there are shows only while it goes. Numbers of which there
+are many, such as the seed of `random`, stay the plain ones.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _PATIENCE: Final = 50
 class Random:
     """Every choice at random."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         """The run with this seed."""
         self._random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
 
@@ -48,7 +49,7 @@ class Random:
 class Pct:
     """Priorities, with few changes."""
 
-    def __init__(self, seed: int, *, steps: int, depth: int = PCT_DEPTH) -> None:
+    def __init__(self, seed: int | str, *, steps: int, depth: int = PCT_DEPTH) -> None:
         """The run with this seed.
 
         Args:

@@ -7,6 +7,7 @@ the same settings make the same search.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +16,15 @@ from enum import StrEnum
 from mnemosyne_core.errors import UsageError
 from pytest_mnemosyne.simulation.loop import Divergence
 from pytest_mnemosyne.simulation.schedules._policies import Pct, Random, Replay
-from pytest_mnemosyne.simulation.schedules._schedule import ORDER, Policy, Schedule
+from pytest_mnemosyne.simulation.schedules._schedule import Policy, Schedule
 from pytest_mnemosyne.simulation.schedules._shrink import Shrinker
 from pytest_mnemosyne.simulation.schedules._tape import Tape
 
 SHRINK_BUDGET = 200
 """How many runs go into shrinking unless told otherwise."""
+
+_MOST_OPTIONS = 1_000
+"""A choice among more than this many is of a number, and `exhaustive` leaves it plain."""
 
 
 class PolicyName(StrEnum):
@@ -149,16 +153,16 @@ class Orders:
             self.learn(plain)
 
     def __iter__(self) -> Iterator[Schedule]:
-        seed = self._plan.seed
-        while True:
-            seed += 1
-            policy = self._policy(seed)
+        for number in itertools.count(1):
+            policy = self._policy(number)
             if policy is None:
                 self.is_exhausted = True
                 return
             yield Schedule(policy)
 
-    def _policy(self, seed: int) -> Policy | None:
+    def _policy(self, number: int) -> Policy | None:
+        # Not the sum of the two: neighbouring seeds would make nearly the same search.
+        seed = f"{self._plan.seed}/{number}"
         match self._plan.policy:
             case PolicyName.RANDOM:
                 return Random(seed)
@@ -174,9 +178,10 @@ class Orders:
         tape = ran.schedule.tape
         after = max(tape, default=-1)
         for place, choice in enumerate(ran.schedule.choices):
+            # More than there are runs for need not be remembered.
             if len(self._waiting) > self._plan.runs:
                 return
-            if place > after and choice.label == ORDER:
+            if place > after and choice.options <= _MOST_OPTIONS:
                 self._waiting.extend(
                     Tape({**tape, place: other}) for other in range(1, choice.options)
                 )

@@ -144,3 +144,16 @@ def test_a_search_finds_the_order_that_breaks_a_property() -> None:
 
     assert found is not None
     assert found.ran.failure == "PropertyError"
+
+
+def test_a_property_that_breaks_in_the_very_last_step_leaves_the_loop_usable() -> None:
+    async def program(properties: Properties) -> None:
+        broken = False
+        properties.always(lambda: not broken, "not broken")
+        await asyncio.sleep(1)
+        broken = True
+
+    found = search(runs_of(program), Plan()).found
+
+    assert found is not None
+    assert found.ran.failure == "PropertyError"
