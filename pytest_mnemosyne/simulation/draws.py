@@ -59,6 +59,15 @@ class OfRunningLoop:
         return source.draw(label, options)
 
 
+_STEPS = 100
+"""How finely seconds are drawn; coarse enough for every one of them to be tried."""
+
+
+def drawn_seconds(draws: Draws, label: str, low_s: float, high_s: float) -> float:
+    """Seconds from `low_s` to `high_s`; the plain choice is `low_s`."""
+    return low_s + (high_s - low_s) * draws.draw(label, _STEPS + 1) / _STEPS
+
+
 def of_running_loop() -> Draws | None:
     """The draws that the running loop offers; `None` on a loop of real time, and without one.
 

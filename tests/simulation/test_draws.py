@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import asyncio
 
-from pytest_mnemosyne.simulation.draws import Draws, OfRunningLoop, Plain, Seeded, of_running_loop
+from pytest_mnemosyne.simulation.draws import (
+    Draws,
+    OfRunningLoop,
+    Plain,
+    Seeded,
+    drawn_seconds,
+    of_running_loop,
+)
 
 
 class Highest:
@@ -56,3 +63,8 @@ def test_where_no_loop_searches_the_other_draws_are_used() -> None:
 
 def test_without_a_loop_there_are_no_draws_of_one() -> None:
     assert of_running_loop() is None
+
+
+def test_seconds_are_drawn_between_their_bounds_and_are_the_low_one_where_all_is_plain() -> None:
+    assert drawn_seconds(Plain(), "x", 2.0, 30.0) == 2.0
+    assert drawn_seconds(Highest(), "x", 2.0, 30.0) == 30.0

@@ -133,9 +133,12 @@ class FaultPlanBuilder:
 
     # --- time ----------------------------------------------------------------------------
 
-    def late(self, by_s: float, **where: Unpack[Where]) -> Self:
-        """The first byte of the answer is late by so many seconds of the loop's clock."""
-        return self.fault(provider.Late(by_s), **where)
+    def late(self, by_s: float, *, up_to_s: float | None = None, **where: Unpack[Where]) -> Self:
+        """The first byte of the answer is late by so many seconds of the loop's clock.
+
+        With `up_to_s` the seconds are drawn, from `by_s` to that.
+        """
+        return self.fault(provider.Late(by_s, up_to_s), **where)
 
     def drip(self, delay_s: float, **where: Unpack[Where]) -> Self:
         """Each event, from `stream_event` on, is late by so many seconds of the loop's clock."""

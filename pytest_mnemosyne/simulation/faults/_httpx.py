@@ -119,7 +119,7 @@ class HttpxFaults:
     def _way(self, meeting: Meeting, asked: httpx2.Request, stream: Callable[[Bent], Any]) -> Way:
         late = meeting.at(Stage.ARRIVAL)
         if late is not None and isinstance(late.fault, Late) and late.strikes():
-            yield self._failures.silence(asked, late.fault.by_s)
+            yield self._failures.silence(asked, late.fault.drawn_s(meeting.draws))
         instead = meeting.at(Stage.CALL)
         if instead is not None and instead.strikes():
             match instead.fault:

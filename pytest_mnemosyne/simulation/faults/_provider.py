@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import ClassVar, Literal, TypeAlias, get_args
 
+from pytest_mnemosyne.simulation.draws import Draws, drawn_seconds
 from pytest_mnemosyne.simulation.faults._address import Address
 from pytest_mnemosyne.simulation.faults._checks import check_bool, check_number, check_text
 from pytest_mnemosyne.simulation.faults._errors import FaultPlanError
@@ -102,8 +103,23 @@ class Late(ProviderFault):
     by_s: float
     """Seconds of the loop's clock."""
 
+    up_to_s: float | None = None
+    """If given, how late it is from `by_s` to this is left to chance."""
+
     def __post_init__(self) -> None:
         check_number("by_s", self.by_s, unit="seconds")
+        if self.up_to_s is not None:
+            check_number("up_to_s", self.up_to_s, unit="seconds")
+            if self.up_to_s < self.by_s:
+                raise FaultPlanError(
+                    f"up_to_s={self.up_to_s!r} is less than by_s={self.by_s!r}; swap the two"
+                )
+
+    def drawn_s(self, draws: Draws) -> float:
+        """How late it is this time."""
+        if self.up_to_s is None:
+            return self.by_s
+        return drawn_seconds(draws, "late", self.by_s, self.up_to_s)
 
 
 # --- call ------------------------------------------------------------------------------

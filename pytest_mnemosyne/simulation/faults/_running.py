@@ -101,6 +101,8 @@ class Meeting:
     """The call's number in the test, from 1."""
 
     armed: dict[Stage, Armed]
+    draws: Draws
+    """Where what a fault leaves to chance comes from."""
 
     def at(self, stage: Stage) -> Armed | None:
         """The fault that is ready at a stage."""
@@ -200,7 +202,7 @@ class RunningPlan:
                         entry.planned,
                         self._striker(entry, counted, number, lane, on_strike),
                     )
-        return Meeting(number, armed)
+        return Meeting(number, armed, self._draws)
 
     def _count(self, agent: str | None, attempt: int) -> int:
         self._calls[agent or ""] += 1

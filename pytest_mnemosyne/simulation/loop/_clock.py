@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from mnemosyne_core.errors import UsageError
+from pytest_mnemosyne.simulation.draws import drawn_seconds
 from pytest_mnemosyne.simulation.loop._errors import ConditionNotMetError
 from pytest_mnemosyne.simulation.loop._holds import Hold
 from pytest_mnemosyne.simulation.loop._loop import VirtualLoop
@@ -51,6 +52,13 @@ class VirtualClock:
     def now(self) -> datetime:
         """The wall clock: `EPOCH` plus the virtual time."""
         return EPOCH + timedelta(seconds=self._loop.time())
+
+    def drawn_s(self, label: str, low_s: float, high_s: float) -> float:
+        """Seconds that are left to chance, such as for the disk of a stand-in to sleep.
+
+        Under a schedule they come from its tape; otherwise they are `low_s`.
+        """
+        return drawn_seconds(self._loop.draws, label, low_s, high_s)
 
     async def advance(self, seconds: float) -> None:
         """Move the time, whatever holds it; everything due on the way happens, in order.

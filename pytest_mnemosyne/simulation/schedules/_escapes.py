@@ -1,31 +1,45 @@
 """What a program asks of the machine although its schedule should decide it.
 
 The wall clock, numbers from the operating system and random uuids differ from run to
-run. While the self-check of a search runs, the functions that give them note who calls;
-only code of the project under test is told, not the standard library's or a package's.
-The module `random` is no escape: it is seeded from the tape.
+run. While the self-check of a search runs, the interpreter's profiler tells of every
+call of such a function, however it was imported; nothing is replaced. Only calls by the
+project under test are told, not those of the standard library or of a package.
+
+The module `random` is no escape: it is seeded from the tape. Nor is the loop's time.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import os
-import secrets
 import sys
 import sysconfig
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final
+from types import FrameType
+from typing import Final
 
-_FUNCTIONS: Final[tuple[tuple[ModuleType, tuple[str, ...]], ...]] = (
-    (time, ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")),
-    (uuid, ("uuid1", "uuid4")),
-    (os, ("urandom",)),
-    (secrets, ("token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice")),
-)
+_NAMES: Final = {
+    time.time: "time.time()",
+    time.time_ns: "time.time_ns()",
+    time.monotonic: "time.monotonic()",
+    time.monotonic_ns: "time.monotonic_ns()",
+    time.perf_counter: "time.perf_counter()",
+    time.perf_counter_ns: "time.perf_counter_ns()",
+    time.localtime: "time.localtime()",
+    time.gmtime: "time.gmtime()",
+    dt.datetime.now: "datetime.now()",
+    dt.datetime.utcnow: "datetime.utcnow()",
+    dt.date.today: "date.today()",
+    os.urandom: "os.urandom()",
+}
+"""Functions in C that answer differently in every run, and what they are called."""
+
+_PASS_IT_ON: Final = frozenset({"random", "secrets", "uuid"})
+"""Modules of the standard library that ask on behalf of whoever calls them."""
+
 _NOT_OURS: Final = tuple(
     {
         os.path.realpath(folder) + os.sep
@@ -38,34 +52,44 @@ _THIS_PACKAGE: Final = f"{Path(__file__).resolve().parents[2]}{os.sep}"
 
 @contextmanager
 def noting_escapes() -> Iterator[list[str]]:
-    """Note who calls what differs from run to run: a line for each place, once.
+    """Note who asks for what differs from run to run: a line for each place, once.
 
-    Functions that a module has imported by name before are not seen.
+    It listens in this thread alone, and takes the place of another profiler for the time.
     """
-    found: list[str] = []
-    replaced = [
-        (module, name, getattr(module, name)) for module, names in _FUNCTIONS for name in names
-    ]
-    for module, name, function in replaced:
-        setattr(module, name, _noting(function, f"{module.__name__}.{name}", found))
+    found: dict[str, None] = {}
+    told: list[str] = []
+    before = sys.getprofile()
+
+    def listen(frame: FrameType, event: str, function: object) -> None:
+        if event == "c_call" and (name := _name_of(function)) is not None:
+            line = _told(frame, name)
+            if line is not None:
+                found[line] = None
+
+    sys.setprofile(listen)
     try:
-        yield found
+        yield told
     finally:
-        for module, name, function in replaced:
-            setattr(module, name, function)
+        sys.setprofile(before)
+        told += found
 
 
-def _noting(function: Callable[..., Any], name: str, found: list[str]) -> Callable[..., Any]:
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        code = sys._getframe(1).f_code
-        line = sys._getframe(1).f_lineno
-        if _is_ours(code.co_filename):
-            told = f"{name}() in {code.co_qualname} ({code.co_filename}:{line})"
-            if told not in found:
-                found.append(told)
-        return function(*args, **kwargs)
+def _name_of(function: object) -> str | None:
+    try:
+        return _NAMES.get(function)  # type: ignore[call-overload,no-any-return]
+    except TypeError:
+        # A method of something that has no hash.
+        return None
 
-    return noted
+
+def _told(frame: FrameType | None, name: str) -> str | None:
+    """Who asked, if it was the project; through which function, if that is known better."""
+    while frame is not None and frame.f_globals.get("__name__") in _PASS_IT_ON:
+        name = f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}()"
+        frame = frame.f_back
+    if frame is None or not _is_ours(frame.f_code.co_filename):
+        return None
+    return f"{name} in {frame.f_code.co_qualname} ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
 def _is_ours(filename: str) -> bool:

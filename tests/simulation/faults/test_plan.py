@@ -131,6 +131,7 @@ SENTENCES: list[tuple[str, FaultPlanBuilder]] = [
     ("pause_turn()", FaultPlanBuilder().pause_turn()),
     ("broken_tool_json()", FaultPlanBuilder().broken_tool_json()),
     ("late(2.5)", FaultPlanBuilder().late(2.5)),
+    ("late(1, up_to_s=30)", FaultPlanBuilder().late(1, up_to_s=30)),
     ("drip(1, count=None)", FaultPlanBuilder().drip(1, count=None)),
     ("cut()", FaultPlanBuilder().cut()),
     (
@@ -235,6 +236,7 @@ def test_an_address_that_cannot_be_is_refused(
         pytest.param("status(429, should_retry=1)", "should_retry is True or False", id="retry"),
         pytest.param("status(429, message='')", "message is a text", id="message"),
         pytest.param("late(None)", "by_s is a number of seconds", id="late"),
+        pytest.param("late(3, up_to_s=2)", "up_to_s=2 is less than by_s=3", id="late-range"),
         pytest.param("drip(1e999)", "delay_s is a number of seconds", id="infinite"),
         pytest.param("malformed('xml', stream_event=1)", "flaw is one of 'json'", id="flaw"),
         pytest.param("error_event(3, stream_event=1)", "error_type is a text", id="error-type"),

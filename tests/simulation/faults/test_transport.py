@@ -481,3 +481,23 @@ async def test_closing_closes_the_inner_transport() -> None:
 
     assert inner.is_closed
     assert inner_async.is_closed
+
+
+# --- what is left to chance --------------------------------------------------------------
+
+
+def test_how_late_an_answer_is_can_be_left_to_chance() -> None:
+    class Half:
+        def draw(self, label: str, options: int) -> int:
+            assert label == "late"
+            return options // 2
+
+    async def main() -> float:
+        running = RunningPlan(FaultPlan.parse("late(10, up_to_s=30)"), draws=Half())
+        transport = FaultyTransport(httpx2.MockTransport(Claude()), running)
+        async with httpx2.AsyncClient(transport=transport) as client:
+            await client.post(URL, json={"max_tokens": 100}, timeout=60)
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(main()) == 20

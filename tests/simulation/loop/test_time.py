@@ -10,6 +10,7 @@ import pytest
 
 from mnemosyne_core.errors import UsageError
 from pytest_mnemosyne.simulation.loop import ConditionNotMetError, VirtualClock
+from pytest_mnemosyne.simulation.schedules import Replay, Schedule, Tape
 from tests.simulation.loop.running import run
 
 
@@ -236,3 +237,11 @@ def test_a_real_loop_has_no_virtual_clock() -> None:
             VirtualClock.of_running_loop()
 
     asyncio.run(program())
+
+
+def test_seconds_left_to_chance_are_the_low_ones_unless_something_draws() -> None:
+    async def program(clock: VirtualClock) -> float:
+        return clock.drawn_s("disk", 0.5, 3)
+
+    assert run(program) == 0.5
+    assert run(program, order=Schedule(Replay(Tape({0: 50})))) == 1.75

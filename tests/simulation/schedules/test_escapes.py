@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import random
+import secrets
+import sys
 import time
 import uuid
+from datetime import UTC, datetime
+from time import monotonic as imported_by_name
+
+import httpx2
 
 from pytest_mnemosyne.simulation.draws import Plain
+from pytest_mnemosyne.simulation.loop import VirtualClock
 from pytest_mnemosyne.simulation.schedules import (
     Random,
     Replay,
@@ -16,26 +25,58 @@ from pytest_mnemosyne.simulation.schedules import (
     noting_escapes,
     seeded_random,
 )
+from tests.simulation.loop.running import run
 
 
 def test_who_asks_the_machine_is_told_with_file_and_line() -> None:
     with noting_escapes() as found:
         time.time()
+        imported_by_name()
+        datetime.now(UTC)
         uuid.uuid4()
+        secrets.token_hex(4)
         os.urandom(3)
-        random.random()
+        random.SystemRandom().random()
 
-    told = [line.partition(" ")[0] for line in found]
-    assert told == ["time.time()", "uuid.uuid4()", "os.urandom()"]
+    assert [line.partition(" ")[0] for line in found] == [
+        "time.time()",
+        "time.monotonic()",
+        "datetime.now()",
+        "uuid.uuid4()",
+        "secrets.token_hex()",
+        "os.urandom()",
+        "random.SystemRandom.random()",
+    ]
     assert all("test_escapes.py:" in line for line in found)
 
 
-def test_a_place_is_told_once_and_the_functions_are_put_back() -> None:
-    before = time.time
+def test_what_the_schedule_decides_and_what_packages_ask_is_not_told() -> None:
+    async def program(clock: VirtualClock) -> None:
+        asyncio.get_running_loop().time()
+        await asyncio.sleep(1)
+        random.random()
+        logging.getLogger("somebody").error("notes the time")
+        httpx2.Response(200, text="ok").read()
+
     with noting_escapes() as found:
-        for _ in range(3):
-            time.time()
-    assert time.time is before
+        run(program)
+
+    assert found == []
+
+
+def test_a_place_is_told_once_and_another_profiler_comes_back() -> None:
+    def other(*_: object) -> None:
+        """Stands for somebody's profiler."""
+
+    sys.setprofile(other)
+    try:
+        with noting_escapes() as found:
+            for _ in range(3):
+                time.time()
+        assert sys.getprofile() is other
+    finally:
+        sys.setprofile(None)
+
     assert len(found) == 1
 
 
