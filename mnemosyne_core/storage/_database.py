@@ -72,6 +72,11 @@ class Database:
         """The file, or `:memory:`."""
         return self._path
 
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody else can open it."""
+        return self._path == ":memory:"
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Do everything in the block, or nothing of it.

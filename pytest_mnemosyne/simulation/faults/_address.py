@@ -112,9 +112,9 @@ class Address:
             at_s: Seconds since the plan's first call.
         """
         return (
-            self._fits(agent)
+            self._is_in_row(number)
+            and self._fits(agent)
             and self.attempt in (None, attempt)
-            and self._is_in_row(number)
             and self.after_s <= at_s
             and (self.before_s is None or at_s < self.before_s)
         )

@@ -190,14 +190,15 @@ class RunningPlan:
             at_s = self._elapsed_s()
             armed: dict[Stage, Armed] = {}
             for entry in self._entries:
-                stage = _stage_for(entry.planned, streamed=streamed)
-                if stage is None or stage in armed:
-                    continue
-                counted = entry.planned.address.counted(agent, attempt)
-                concerns = entry.planned.address.concerns(
+                address = entry.planned.address
+                counted = address.counted(agent, attempt)
+                # A long plan is mostly about other calls, so this comes first.
+                if not address.concerns(
                     agent, attempt, number=self._numbers[counted], at_s=at_s
-                )
-                if concerns and not entry.is_spent(counted) and self._happens(entry.planned):
+                ) or entry.is_spent(counted):
+                    continue
+                stage = _stage_for(entry.planned, streamed=streamed)
+                if stage is not None and stage not in armed and self._happens(entry.planned):
                     armed[stage] = Armed(
                         entry.planned,
                         self._striker(entry, counted, number, lane, on_strike),

@@ -6,9 +6,10 @@ field of it, so that a script cannot drift from what the SDK reads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from pytest_mnemosyne.simulation.scripted._blocks import Block
 from pytest_mnemosyne.simulation.scripted._errors import ScriptError
@@ -26,6 +27,9 @@ from pytest_mnemosyne.wire import (
     message_events,
     sse_of,
 )
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ def _through_sdk(message: JsonObject, *, beta: bool) -> JsonObject:
     # The SDK takes more than a second to import: only an answer needs it.
     from anthropic.types import Message
     from anthropic.types.beta import BetaMessage
-    from pydantic import BaseModel, ValidationError
+    from pydantic import ValidationError
 
     kind: type[BaseModel] = BetaMessage if beta else Message
     try:
@@ -178,16 +182,19 @@ def _through_sdk(message: JsonObject, *, beta: bool) -> JsonObject:
     return built.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def _unknown_fields(value: object, place: str) -> Iterator[str]:
+def _unknown_fields(value: BaseModel | list[object], place: str) -> Iterator[str]:
     from pydantic import BaseModel
 
-    if isinstance(value, BaseModel):
+    parts: Iterable[tuple[object, object]]
+    if isinstance(value, list):
+        parts = enumerate(value)
+    else:
         yield from (f"{place}{name}" for name in value.model_extra or ())
-        for name in type(value).model_fields:
-            yield from _unknown_fields(getattr(value, name, None), f"{place}{name}.")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _unknown_fields(item, f"{place}{index}.")
+        parts = vars(value).items()
+    for name, part in parts:
+        # Nearly all are plain values, in which nothing can be unknown.
+        if isinstance(part, BaseModel | list):
+            yield from _unknown_fields(part, f"{place}{name}.")
 
 
 # --- over HTTP -------------------------------------------------------------------------

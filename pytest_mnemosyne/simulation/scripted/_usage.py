@@ -56,6 +56,8 @@ class PromptCache:
 
     def pass_through(self, request: ClaudeRequest, tokens: int) -> CachedTokens:
         """Which of a request's `tokens` are read and written; what is written is known then."""
+        if not self._known and not _has_breakpoint(request):
+            return CachedTokens()
         hasher = blake2b(request.model.encode(), digest_size=16)
         size = known = read = 0
         marks: list[tuple[int, str]] = []
@@ -92,6 +94,12 @@ def _prompt(request: ClaudeRequest) -> Iterator[tuple[str, str, str | None]]:
         mark = mapping(block.get("cache_control")) or (whole if number == len(blocks) else {})
         kept = str(mark.get("ttl", "5m")) if mark else None
         yield place, compact(plain), kept
+
+
+def _has_breakpoint(request: ClaudeRequest) -> bool:
+    return "cache_control" in request.body or any(
+        "cache_control" in block for _, block in _blocks(request)
+    )
 
 
 def _blocks(request: ClaudeRequest) -> Iterator[tuple[str, JsonObject]]:
