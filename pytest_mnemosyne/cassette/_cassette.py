@@ -20,7 +20,7 @@ from pytest_mnemosyne.cassette._miss import CassetteMissError, Miss, explain_mis
 from pytest_mnemosyne.cassette._modes import Action, RecordMode, decide
 from pytest_mnemosyne.cassette._player import Player
 from pytest_mnemosyne.cassette._recorder import Recording
-from pytest_mnemosyne.cassette._turn import Source, Turn
+from pytest_mnemosyne.cassette._turn import Source, Tokens, Turn
 from pytest_mnemosyne.wire import ClaudeHosts, is_api_path
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ class Cassette:
                 tries=tries,
                 interaction=interaction,
                 index=index,
+                counted=self._tokens_of(index),
                 started_s=self._clock() - self._opened_s,
                 injected=injected,
             )
@@ -298,7 +299,12 @@ class Cassette:
 
         file = self._file or _contents.CassetteFile()
         file = replace(
-            file, interactions=interactions, keys=(), recorded=recorded, container="mnemosyne"
+            file,
+            interactions=interactions,
+            keys=(),
+            tokens=(),
+            recorded=recorded,
+            container="mnemosyne",
         )
         return (writer or _default_writer())(self.path, file)
 
@@ -318,6 +324,10 @@ class Cassette:
             return (self._loader or _default_loader())(self.path)
         except FileNotFoundError:
             return None
+
+    def _tokens_of(self, index: int | None) -> Tokens | None:
+        kept = self._file.tokens if self._file is not None else ()
+        return kept[index] if kept and index is not None else None
 
     def _redacted(self, request: Request) -> Request:
         if self._redact is None:

@@ -17,6 +17,7 @@ from pytest_mnemosyne.cassette._interaction import (
     Response,
 )
 from pytest_mnemosyne.cassette._key import Key
+from pytest_mnemosyne.cassette._turn import Tokens
 from pytest_mnemosyne.wire import is_loopback
 
 FORMAT: Final = 1
@@ -72,6 +73,9 @@ class CassetteFile:
 
     keys: tuple[Key, ...] = field(default=(), compare=False, repr=False)
     """The canonical key of each interaction; empty where they were not made yet."""
+
+    tokens: tuple[Tokens, ...] = field(default=(), compare=False, repr=False)
+    """What each answer used; empty where they were not counted yet."""
 
     container: str = "mnemosyne"
     """Whose format it had: `mnemosyne`, `vcrpy`, `ruby-vcr`, `go-vcr`, `har` or `single`."""

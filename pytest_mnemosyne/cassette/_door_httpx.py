@@ -17,7 +17,6 @@ from pytest_mnemosyne.cassette._exchange import OWN_HEADERS, READ_HEADERS, Call,
 from pytest_mnemosyne.cassette._httpx_streams import Endings, stream_types
 from pytest_mnemosyne.cassette._interaction import Interaction, Outcome
 from pytest_mnemosyne.cassette._recorder import Recording, without_wire_headers
-from pytest_mnemosyne.simulation.loop import holding
 
 if TYPE_CHECKING:
     import httpx2
@@ -176,6 +175,9 @@ class HttpxHandlers:
         asked: httpx2.Request,
         real: AsyncMethod,
     ) -> httpx2.Response:
+        # Here, because a run that only replays needs no virtual loop.
+        from pytest_mnemosyne.simulation.loop import holding
+
         recording = call.recording()
         try:
             # Whoever answers is in another process or thread, and takes real time.

@@ -25,6 +25,7 @@ from pytest_mnemosyne.cassette._errors import (
 )
 from pytest_mnemosyne.cassette._interaction import Interaction
 from pytest_mnemosyne.cassette._key import request_key
+from pytest_mnemosyne.cassette._turn import tokens_of
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette._redaction import Redactor
@@ -56,7 +57,11 @@ def load(path: Path, *, cache_dir: Path | None = None) -> CassetteFile:
     file = parse(data, path)
     if entry is None:
         return file
-    file = replace(file, keys=tuple(request_key(each.request) for each in file.interactions))
+    file = replace(
+        file,
+        keys=tuple(request_key(each.request) for each in file.interactions),
+        tokens=tuple(tokens_of(each) for each in file.interactions),
+    )
     parsed_cache.store(entry, file)
     return file
 
@@ -100,6 +105,7 @@ def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -
         container="mnemosyne",
         interactions=_redacted(path, file.interactions, redactor),
         keys=(),
+        tokens=(),
     )
     data = render(stored)
     leak = redactor.find(data)

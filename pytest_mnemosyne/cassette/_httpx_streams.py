@@ -12,7 +12,6 @@ from typing import Any
 
 from pytest_mnemosyne.cassette._interaction import Interaction, Outcome
 from pytest_mnemosyne.cassette._recorder import Recording
-from pytest_mnemosyne.simulation.loop import holding
 
 _GRACE_S = 1.0
 """How much longer than when it was recorded a client may take to cancel, in seconds."""
@@ -165,6 +164,9 @@ class _AsyncTee:
         self._endings = endings
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        # Here, because a run that only replays needs no virtual loop.
+        from pytest_mnemosyne.simulation.loop import holding
+
         pieces = aiter(self._body)
         try:
             while True:

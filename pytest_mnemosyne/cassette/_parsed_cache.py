@@ -14,6 +14,7 @@ import marshal
 import os
 import secrets
 import sys
+import zlib
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -30,12 +31,13 @@ from pytest_mnemosyne.cassette._interaction import (
     Request,
     Response,
 )
+from pytest_mnemosyne.cassette._turn import Tokens
 
 # Raised with every change to a reader of files or to the tuples below.
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 
 _SALT: Final = f"{_LAYOUT}-{_key.VERSION}-{sys.implementation.cache_tag}-{marshal.version}".encode()
-_CHECKSUM_BYTES: Final = 16
+_CHECKSUM_BYTES: Final = 4
 
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 
@@ -47,7 +49,7 @@ def entry(cache_dir: Path, data: bytes) -> str:
 
 
 def load(entry: str) -> CassetteFile | None:
-    """The contents kept there, keys included; `None` where there are none, or none to trust."""
+    """The contents kept there, keys and tokens included; `None` where none can be trusted."""
     try:
         kept = read_bytes(entry)
     except OSError:
@@ -71,7 +73,7 @@ def store(entry: str, file: CassetteFile) -> None:
 
 
 def _checksum(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, digest_size=_CHECKSUM_BYTES, key=_SALT).digest()
+    return zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "big")
 
 
 # --- to tuples and back ----------------------------------------------------------------
@@ -92,6 +94,7 @@ def _to_plain(file: CassetteFile) -> Any:
         ),
         tuple(_plain_interaction(one) for one in file.interactions),
         file.keys,
+        tuple((used.input, used.output) for used in file.tokens),
     )
 
 
@@ -114,13 +117,14 @@ def _plain_interaction(one: Interaction) -> Any:
 
 
 def _from_plain(plain: Any) -> CassetteFile:
-    container, loosened, recorded, interactions, keys = plain
+    container, loosened, recorded, interactions, keys, tokens = plain
     return CassetteFile(
         container=container,
         loosened=loosened,
         recorded=None if recorded is None else _recorded(*recorded),
-        interactions=tuple(_interaction(*one) for one in interactions),
+        interactions=tuple([_interaction(*one) for one in interactions]),
         keys=keys,
+        tokens=tuple([Tokens(*used) for used in tokens]),
     )
 
 
@@ -155,5 +159,5 @@ def _response(
         status=status,
         headers=headers,
         body=body,
-        chunks=tuple(Chunk(data=data, at_s=at_s) for data, at_s in chunks),
+        chunks=tuple([Chunk(data=data, at_s=at_s) for data, at_s in chunks]),
     )

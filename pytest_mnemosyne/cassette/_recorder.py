@@ -149,7 +149,7 @@ class Recording:
 
 def without_wire_headers(headers: Headers) -> Headers:
     """The headers without those that describe the wire."""
-    return tuple((name, value) for name, value in headers if name not in WIRE_HEADERS)
+    return tuple([header for header in headers if header[0] not in WIRE_HEADERS])
 
 
 def decoded(headers: Headers, chunks: Iterable[Chunk]) -> Iterator[Chunk]:

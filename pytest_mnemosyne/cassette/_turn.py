@@ -71,6 +71,9 @@ class Turn:
     injected: Sequence[str] = ()
     """What a fault plan did to it; grows until the client has the whole answer."""
 
+    counted: Tokens | None = None
+    """What the answer used, where that is known without reading the answer."""
+
     @property
     def agent(self) -> str | None:
         """The agent's path; `None` outside a tree."""
@@ -111,8 +114,9 @@ class Turn:
     @property
     def tokens(self) -> Tokens:
         """What the answer says it used; zeros where it says nothing."""
-        response = self._response
-        return tokens_of(response.body) if response is not None else Tokens()
+        if self.counted is not None:
+            return self.counted
+        return tokens_of(self.interaction) if self.interaction is not None else Tokens()
 
     @property
     def fault(self) -> str | None:
@@ -131,10 +135,13 @@ class Turn:
         return self.interaction.response if self.interaction is not None else None
 
 
-def tokens_of(body: bytes) -> Tokens:
+def tokens_of(interaction: Interaction) -> Tokens:
     """Read the usage from a Messages API answer, whole or streamed; zeros where there is none."""
+    response = interaction.response
+    if response is None:
+        return Tokens()
     usage: dict[str, object] = {}
-    for piece in _json_objects(body, holding=b'"usage"'):
+    for piece in _json_objects(response.body, holding=b'"usage"'):
         message = piece.get("message")
         for holder in (message, piece):
             found = holder.get("usage") if isinstance(holder, dict) else None

@@ -6,25 +6,20 @@ by the first test that uses it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from pytest_mnemosyne.plugin import _markers, _options, _summary
+from pytest_mnemosyne.plugin import _markers, _options, _summary, _virtual_hooks
 from pytest_mnemosyne.plugin._fixtures import *  # noqa: F403 - pytest finds fixtures by name in this module
 from pytest_mnemosyne.plugin._fixtures import ClaudeFixtures
 from pytest_mnemosyne.plugin._miss_report import fail_report, plain_repr
 from pytest_mnemosyne.plugin._plainly import PLAINLY, end_at_the_readers_code, tells_all_by_itself
-from pytest_mnemosyne.plugin._schedules import run_under_schedules
 from pytest_mnemosyne.plugin._session import RUN, Run, run_of
 from pytest_mnemosyne.plugin._summary import STRAYS_KEY
 from pytest_mnemosyne.plugin._virtual_fixtures import *  # noqa: F403 - as above
-
-if TYPE_CHECKING:
-    from pytest_mnemosyne.plugin._record import Phase
-    from pytest_mnemosyne.plugin._virtual import LoopFactory
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -53,13 +48,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if run_of(config).is_own_cassette(collection_path) else None
 
 
-@pytest.hookimpl(wrapper=True, optionalhook=True)
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Generator[None, Mapping[str, LoopFactory] | None, Mapping[str, LoopFactory]]:
-    """Give a test that wants it a loop with virtual time; leave every other as it is."""
-    others = yield
-    return run_of(config).loops.factories_for(item, others)
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, None]:
+    """Bring the hooks of virtual time in before pytest-asyncio asks for loops."""
+    _virtual_hooks.be_there_for(metafunc.definition)
+    return (yield)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -78,27 +71,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         run.end(record)
 
 
-@pytest.hookimpl(specname="pytest_runtest_protocol", tryfirst=True)
-def pytest_runtest_protocol_schedules(item: pytest.Item) -> bool | None:
-    """Run a test that is marked so under many orders, and report one of its runs."""
-    reports = run_under_schedules(item, run_of(item.config))
-    if reports is None:
-        return None
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Let the test's setup be stopped."""
-    run = run_of(item.config)
-    if run.current is not None and run.current.is_closed:
+    record = run_of(item.config).current
+    if record is None:
+        return (yield)
+    if record.is_closed:
         # A plug-in that repeats failed tests is at work.
-        run.current.start_over()
-    with _Phase(run, "setup"):
+        record.start_over()
+    with record:
         return (yield)
 
 
@@ -112,7 +94,10 @@ def pytest_runtest_setup_cassette(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Let the test be stopped while it runs."""
-    with _Phase(run_of(item.config), "call"):
+    record = run_of(item.config).current
+    if record is None:
+        return (yield)
+    with record:
         return (yield)
 
 
@@ -121,9 +106,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     """Write the test's cassette once everything has passed."""
     run = run_of(item.config)
     record = run.current
-    with _Phase(run, "teardown"):
-        if record is None:
-            return (yield)
+    if record is None:
+        return (yield)
+    with record:
         try:
             result = yield
             with PLAINLY:
@@ -134,44 +119,27 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
             record.close()
 
 
-class _Phase:
-    """Marks the time in which the test may be interrupted; cheaper than a generator."""
-
-    __slots__ = ("_name", "_record")
-
-    def __init__(self, run: Run, name: Phase) -> None:
-        self._record = run.current
-        self._name = name
-
-    def __enter__(self) -> None:
-        if self._record is not None:
-            self._record.phase = self._name
-
-    def __exit__(self, *exc_info: object) -> None:
-        if self._record is not None:
-            self._record.phase = None
-
-
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Fail the report of a phase in which a request to Claude was refused."""
     run = run_of(item.config)
-    was_refused = run.current is not None and run.current.violations
-    if was_refused and call.excinfo is not None and not item.config.option.fulltrace:
+    record = run.current
+    if record is None:
+        return (yield)
+    if record.violations and call.excinfo is not None and not item.config.option.fulltrace:
         end_at_the_readers_code(call.excinfo)
     report = yield
-    if run.current is not None and run.current.wish is not None:
-        if run.current.schedule is not None and report.when == "call":
-            run.current.schedule.trace.mark_end()
+    if record.wish is not None:
+        if record.schedule is not None and report.when == "call":
+            record.schedule.trace.mark_end()
         _end_plainly(report, call, full=item.config.option.fulltrace)
-    if run.current is not None:
-        if run.current.faults is not None:
-            run.current.faults.tell(report)
-        violations = run.report(run.current, report)
-        if violations:
-            fail_report(report, violations)
+    if record.faults is not None:
+        record.faults.tell(report)
+    violations = run.report(record, report)
+    if violations:
+        fail_report(report, violations)
     return report
 
 

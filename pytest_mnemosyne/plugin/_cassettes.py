@@ -40,6 +40,7 @@ class Cassettes:
         """Make it before tests change the environment: it knows the keys to keep out."""
         self._rootdir = config.rootpath
         self._settings = settings
+        self._mode = RecordMode(settings.mode.name)
         self._cache_dir = _cache_dir(config)
         self._rerecorded: set[Path] = set()
         keys = {name: os.environ.get(name, "") for name in KEY_VARIABLES}
@@ -64,7 +65,7 @@ class Cassettes:
         path = self._located(item, chosen)
         self._check_path(chosen, path)
         mode = self._mode_for(asked, path)
-        if mode is RecordMode.RERECORD or (mode.writes and not _is_file(path)):
+        if mode.writes and (mode is RecordMode.RERECORD or not _is_file(path)):
             # Before Claude is asked: what it answers is paid for and could not be kept.
             check_writable(path)
         cassette = Cassette(
@@ -112,7 +113,7 @@ class Cassettes:
 
     def _mode_for(self, asked: Asked, path: Path) -> RecordMode:
         """The run's mode, unless this test or this file asks for another."""
-        mode = RecordMode(self._settings.mode.name)
+        mode = self._mode
         if asked.live_only:
             return RecordMode.LIVE
         if not mode.writes or not _is_file(path):

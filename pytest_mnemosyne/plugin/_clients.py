@@ -11,50 +11,26 @@ what a test has set on it is gone.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 from typing import Final
 
 import httpx2
 from anthropic import Anthropic, AsyncAnthropic
+from anthropic.resources.messages import AsyncMessages
+
+from pytest_mnemosyne.plugin._shared_http import SharedAsyncHttp, SharedHttp
 
 _SETTINGS: Final = ("ANTHROPIC_BASE_URL", "ANTHROPIC_CUSTOM_HEADERS")
 """What a new client reads from the environment for its requests; a test may set it."""
-
-
-class _SharedHttp(httpx2.Client):
-    """Survives the tests that close or leave their client."""
-
-    def close(self) -> None:
-        """Not for a test to do."""
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Not for a test to do."""
-
-    def really_close(self) -> None:
-        super().close()
-
-
-class _SharedAsyncHttp(httpx2.AsyncClient):
-    """Survives the tests that close or leave their client."""
-
-    async def aclose(self) -> None:
-        """Not for a test to do."""
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        """Not for a test to do."""
-
-    async def really_close(self) -> None:
-        await super().aclose()
 
 
 class SharedClients:
     """Hands out SDK clients on shared HTTP clients, which are made at the first use."""
 
     def __init__(self) -> None:
-        self._sync: _SharedHttp | None = None
-        self._async: _SharedAsyncHttp | None = None
+        self._sync: SharedHttp | None = None
+        self._async: SharedAsyncHttp | None = None
         self._async_client: AsyncAnthropic | None = None
         self._async_state: dict[str, object] = {}
         self._async_settings: tuple[str | None, ...] = ()
@@ -67,17 +43,17 @@ class SharedClients:
             self._async_state = dict(vars(self._async_client))
             self._async_settings = settings
         else:
-            state = vars(self._async_client)
+            client = self._async_client
+            state = vars(client)
             state.clear()
             state.update(self._async_state)
+            # Nearly every test uses it, and the SDK's property imports its class each time.
+            state["messages"] = AsyncMessages(client)
         return self._async_client
 
     def _new_async(self, api_key: str) -> AsyncAnthropic:
         if self._async is None:
-            self._async = _SharedAsyncHttp(
-                transport=httpx2.AsyncHTTPTransport(verify=_trusting_nobody()),
-                follow_redirects=True,
-            )
+            self._async = SharedAsyncHttp(httpx2.AsyncHTTPTransport(verify=_trusting_nobody()))
         client = AsyncAnthropic(api_key=api_key, http_client=self._async)
         # Or else each new client starts a thread at its first request, to find out what
         # goes into a header that nobody reads here. That costs more than the replay.
@@ -87,9 +63,7 @@ class SharedClients:
     def for_sync(self, api_key: str) -> Anthropic:
         """A new synchronous client; closing it is free."""
         if self._sync is None:
-            self._sync = _SharedHttp(
-                transport=httpx2.HTTPTransport(verify=_trusting_nobody()), follow_redirects=True
-            )
+            self._sync = SharedHttp(httpx2.HTTPTransport(verify=_trusting_nobody()))
         return Anthropic(api_key=api_key, http_client=self._sync)
 
     def close(self) -> None:
@@ -99,7 +73,7 @@ class SharedClients:
             self._sync = None
         self._async_client = None
         if self._async is not None:
-            asyncio.run(self._async.really_close())
+            self._async.really_close()
             self._async = None
 
 

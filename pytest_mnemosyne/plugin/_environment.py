@@ -27,17 +27,22 @@ def variables_for(settings: Settings) -> Mapping[str, str | None]:
 @contextmanager
 def replaced(environ: MutableMapping[str, str], values: Mapping[str, str | None]) -> Iterator[None]:
     """Set variables for the block, `None` to unset one."""
-    before = {name: environ.get(name) for name in values}
-    _set(environ, values)
+    # Only what changes: each look-up of a variable that is not there raises an error.
+    before: dict[str, str | None] = {}
+    for name, value in values.items():
+        found = environ.get(name)
+        if found != value:
+            before[name] = found
+            _put(environ, name, value)
     try:
         yield
     finally:
-        _set(environ, before)
+        for name, value in before.items():
+            _put(environ, name, value)
 
 
-def _set(environ: MutableMapping[str, str], values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            environ.pop(name, None)
-        else:
-            environ[name] = value
+def _put(environ: MutableMapping[str, str], name: str, value: str | None) -> None:
+    if value is None:
+        environ.pop(name, None)
+    else:
+        environ[name] = value

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 import pytest
 import pytest_asyncio
 
 from pytest_mnemosyne.plugin._environment import DUMMY_KEY
+from pytest_mnemosyne.plugin._loop_scopes import LOOP_SCOPES, LoopScope, loop_scope_of
 from pytest_mnemosyne.plugin._plainly import PLAINLY
 from pytest_mnemosyne.plugin._session import Run, run_of
 
@@ -40,15 +41,6 @@ class _Manners(TypedDict):
     counts_sockets: bool
     has_refused: Callable[[], bool]
 
-
-_LoopScope = Literal["session", "package", "module", "class", "function"]
-_LOOP_SCOPES: Final[tuple[_LoopScope, ...]] = (
-    "session",
-    "package",
-    "module",
-    "class",
-    "function",
-)
 
 # --- Claude ----------------------------------------------------------------------------
 
@@ -201,7 +193,7 @@ def supervision_tree(
     make_supervision_tree: TreeMaker,  # noqa: ARG001 - made before the tree, and so ended after it
 ) -> SupervisionTree:
     """A started `SupervisionTree`, as `make_supervision_tree()` makes it."""
-    name = f"_mnemosyne_tree_{_loop_scope(request)}"
+    name = f"_mnemosyne_tree_{loop_scope_of(request.node)}"
     return cast("SupervisionTree", request.getfixturevalue(name))
 
 
@@ -242,7 +234,7 @@ def _manners(request: pytest.FixtureRequest) -> _Manners:
 # --- on the test's own loop ------------------------------------------------------------
 
 
-def _cleanup_on(scope: _LoopScope) -> object:
+def _cleanup_on(scope: LoopScope) -> object:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_mnemosyne_cleanup_{scope}")
     async def cleanup() -> AsyncIterator[AsyncExitStack]:
         async with AsyncExitStack() as stack:
@@ -251,7 +243,7 @@ def _cleanup_on(scope: _LoopScope) -> object:
     return cleanup
 
 
-def _tree_on(scope: _LoopScope) -> object:
+def _tree_on(scope: LoopScope) -> object:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_mnemosyne_tree_{scope}")
     async def tree(make_supervision_tree: TreeMaker) -> SupervisionTree:
         return await make_supervision_tree()
@@ -260,21 +252,14 @@ def _tree_on(scope: _LoopScope) -> object:
 
 
 def _async_cleanup(request: pytest.FixtureRequest) -> AsyncExitStack:
-    name = f"_mnemosyne_cleanup_{_loop_scope(request)}"
+    name = f"_mnemosyne_cleanup_{loop_scope_of(request.node)}"
     return cast("AsyncExitStack", request.getfixturevalue(name))
-
-
-def _loop_scope(request: pytest.FixtureRequest) -> str:
-    """The scope of the loop that the test runs on, found as pytest-asyncio finds it."""
-    marker = request.node.get_closest_marker("asyncio")
-    named = marker and (marker.kwargs.get("loop_scope") or marker.kwargs.get("scope"))
-    return str(named or request.config.getini("asyncio_default_test_loop_scope") or "function")
 
 
 # pytest finds fixtures as attributes of the plug-in's module, so these need names there.
 ON_LOOPS: Final = {
-    **{f"_mnemosyne_cleanup_{scope}": _cleanup_on(scope) for scope in _LOOP_SCOPES},
-    **{f"_mnemosyne_tree_{scope}": _tree_on(scope) for scope in _LOOP_SCOPES},
+    **{f"_mnemosyne_cleanup_{scope}": _cleanup_on(scope) for scope in LOOP_SCOPES},
+    **{f"_mnemosyne_tree_{scope}": _tree_on(scope) for scope in LOOP_SCOPES},
 }
 globals().update(ON_LOOPS)
 

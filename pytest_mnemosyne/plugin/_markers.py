@@ -1,4 +1,4 @@
-"""The markers, and what they ask of a test."""
+"""What a test asks for, by its markers and by its fixtures."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ class Asked:
     cassette: pytest.Mark | None
     requires_key: bool
     live_only: bool
+    virtual_time: bool
 
     @classmethod
     def of(cls, item: pytest.Item) -> Asked:
@@ -78,7 +79,12 @@ class Asked:
         found: dict[str, pytest.Mark] = {}
         for marker in item.iter_markers():
             found.setdefault(marker.name, marker)
-        return cls(found.get(CASSETTE), REQUIRES_KEY in found, LIVE_ONLY in found)
+        return cls(
+            found.get(CASSETTE),
+            REQUIRES_KEY in found,
+            LIVE_ONLY in found,
+            VIRTUAL_TIME in found or SCHEDULES in found,
+        )
 
     def chosen(self) -> Chosen:
         """The cassette that the closest `claude_cassette` marker names.
@@ -87,6 +93,19 @@ class Asked:
             UsageError: It says what cannot be.
         """
         return Chosen() if self.cassette is None else _chosen(self.cassette)
+
+
+def uses_any(item: pytest.Item, fixtures: frozenset[str]) -> bool:
+    """Whether a test uses one of these fixtures of ours; a user's own of that name is not ours."""
+    # Not `fixturenames`: what pytest-asyncio hands over at collection has none yet.
+    info = getattr(item, "_fixtureinfo", None)
+    if info is None:
+        return False
+    return any(
+        info.name2fixturedefs[name][-1].func.__module__.startswith("pytest_mnemosyne.")
+        for name in fixtures.intersection(info.names_closure)
+        if info.name2fixturedefs.get(name)
+    )
 
 
 def _chosen(marker: pytest.Mark) -> Chosen:

@@ -62,13 +62,13 @@ class TestRecord:
         "closers",
         "failed",
         "faults",
+        "in_phase",
         "is_closed",
         "is_reported",
         "item",
         "nodeid",
         "notes",
         "passed_call",
-        "phase",
         "saved",
         "schedule",
         "scripted",
@@ -81,8 +81,8 @@ class TestRecord:
     def __init__(self, item: pytest.Item) -> None:
         self.item = item
         self.nodeid = item.nodeid
-        self.phase: Phase | None = None
-        """The phase that the main thread is inside of right now."""
+        self.in_phase = False
+        """Whether the main thread is inside of a phase of the test right now."""
 
         self.failed = False
         self.passed_call = False
@@ -113,10 +113,13 @@ class TestRecord:
 
         self._reported_in: list[Phase] = []
 
-    @property
-    def in_phase(self) -> bool:
-        """Whether a phase of the test is under way."""
-        return self.phase is not None
+    def __enter__(self) -> None:
+        """A phase begins; until its end the test may be interrupted."""
+        self.in_phase = True
+
+    def __exit__(self, *exc_info: object) -> None:
+        """A phase ends."""
+        self.in_phase = False
 
     @property
     def has_passed(self) -> bool:
@@ -133,6 +136,8 @@ class TestRecord:
         Each belongs to the first phase that is reported after it, and to every report of
         that phase: a phase has more than one where a test has subtests.
         """
+        if not self.violations:
+            return []
         while len(self._reported_in) < len(self.violations):
             self._reported_in.append(when)
         return [

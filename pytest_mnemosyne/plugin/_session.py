@@ -76,6 +76,10 @@ class Run:
         self._clients: SharedClients | None = None
         self._interrupter = Interrupter(in_test=self._is_in_phase)
         self._guard = Guard(refuse=self._judge_contact, environ=os.environ)
+        # Worked out once, because every test asks.
+        self._is_fenced = not settings.mode.forwards or settings.upstream is not None
+        self._is_guarded = self._is_fenced or settings.block_hosts
+        self._variables = _environment.variables_for(settings)
 
     # --- the run -----------------------------------------------------------------------
 
@@ -153,7 +157,8 @@ class Run:
     def end(self, record: TestRecord) -> None:
         """A test is over, in whatever way."""
         try:
-            record.close()
+            if not record.is_closed:
+                record.close()
         finally:
             self.current = None
             if not record.is_reported:
@@ -173,7 +178,7 @@ class Run:
         if self._is_guarded:
             self._guard.hold_tls_if_loaded()
         asked = _markers.Asked.of(item)
-        if wants_virtual_time(item):
+        if wants_virtual_time(item, asked):
             plan_of(item, self.settings)
             prepare_virtual_time(item, self.running)
         if asked.live_only:
@@ -181,7 +186,7 @@ class Run:
         if asked.requires_key:
             has_cassette = self.cassettes.path_for(item, asked).is_file()
             _markers.apply_requires_key(item, self.settings, has_cassette=has_cassette)
-        if asked.requires_key or asked.cassette is not None or _uses_claude(item):
+        if asked.requires_key or asked.cassette is not None or _markers.uses_any(item, _FIXTURES):
             self.open_cassette(asked)
 
     def open_cassette(self, asked: _markers.Asked | None = None) -> Cassette:
@@ -202,8 +207,7 @@ class Run:
         )
         closers = record.closers
         closers.enter_context(self.door.playing(cassette))
-        variables = _environment.variables_for(self.settings)
-        closers.enter_context(_environment.replaced(os.environ, variables))
+        closers.enter_context(_environment.replaced(os.environ, self._variables))
         if cassette.mode.forwards and self.settings.upstream == SCRIPTED:
             closers.enter_context(_forwarding_to(self.scripted().url, self.door))
         record.cassette = cassette
@@ -305,15 +309,6 @@ class Run:
             return ContactRefusedError.past_cassette(host)
         return ContactRefusedError.without_cassette(host)
 
-    @property
-    def _is_guarded(self) -> bool:
-        return self._is_fenced or self.settings.block_hosts
-
-    @property
-    def _is_fenced(self) -> bool:
-        """Whether the real API must not be reached."""
-        return not self.settings.mode.forwards or self.settings.upstream is not None
-
     @functools.cached_property
     def _hosts(self) -> ClaudeHosts:
         from pytest_mnemosyne.wire import ClaudeHosts
@@ -343,19 +338,6 @@ def _forwarding_to(url: str, door: Door) -> Iterator[None]:
         yield
     finally:
         door.upstream = before
-
-
-def _uses_claude(item: pytest.Item) -> bool:
-    """Whether the test asks for one of our fixtures; a user's own of that name is not ours."""
-    named = _FIXTURES.intersection(getattr(item, "fixturenames", ()))
-    if not named:
-        return False
-    definitions = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-    return any(
-        definitions[name][-1].func.__module__.startswith("pytest_mnemosyne.")
-        for name in named
-        if definitions.get(name)
-    )
 
 
 def _note_leftovers(record: TestRecord, cassette: Cassette, counts: Mapping[str, int]) -> None:

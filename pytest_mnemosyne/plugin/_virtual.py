@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_mnemosyne.plugin._loop_scopes import loop_scope_of
-from pytest_mnemosyne.plugin._markers import SCHEDULES, VIRTUAL_TIME, misused
+from pytest_mnemosyne.plugin._markers import VIRTUAL_TIME, Asked, misused, uses_any
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.plugin._record import TestRecord
@@ -113,17 +113,9 @@ class Wish:
         return cls(Limits(**given), (leaves,) if isinstance(leaves, str) else tuple(leaves))
 
 
-def wants_virtual_time(item: pytest.Item) -> bool:
+def wants_virtual_time(item: pytest.Item, asked: Asked | None = None) -> bool:
     """Whether a test's time is virtual: by a marker, or by a fixture of ours."""
-    if any(marker.name in (VIRTUAL_TIME, SCHEDULES) for marker in item.iter_markers()):
-        return True
-    # At collection pytest-asyncio hands over a definition, which has no `fixturenames` yet.
-    info = getattr(item, "_fixtureinfo", None)
-    return info is not None and any(
-        info.name2fixturedefs[name][-1].func.__module__.startswith("pytest_mnemosyne.")
-        for name in FIXTURES.intersection(info.names_closure)
-        if info.name2fixturedefs.get(name)
-    )
+    return (asked or Asked.of(item)).virtual_time or uses_any(item, FIXTURES)
 
 
 def prepare_virtual_time(item: pytest.Item, record: TestRecord) -> None:

@@ -15,6 +15,7 @@ from pytest_mnemosyne.cassette import (
     Outcome,
     Recorded,
     Request,
+    Tokens,
     _reading,
     load,
     write,
@@ -124,6 +125,16 @@ def test_the_keys_are_kept_with_the_contents(path: Path, cache: Path) -> None:
 
     assert first.keys == second.keys == keys
     assert load(path).keys == ()
+
+
+def test_the_tokens_are_kept_with_the_contents(path: Path, cache: Path) -> None:
+    answer = b'{"usage": {"input_tokens": 3, "output_tokens": 4}}'
+    write(path, CassetteFile(interactions=(interaction(answer=answer), *FILE.interactions[1:])))
+
+    first, second = load(path, cache_dir=cache), load(path, cache_dir=cache)
+
+    assert first.tokens == second.tokens == (Tokens(3, 4), Tokens())
+    assert load(path).tokens == ()
 
 
 @pytest.mark.parametrize("size", [0, 1, (1 << 14) - 1, 1 << 14, (1 << 16) + 1])

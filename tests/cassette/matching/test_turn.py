@@ -8,7 +8,6 @@ import pytest
 
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.cassette import Interaction, Outcome, Request, Response, Source, Tokens, Turn
-from pytest_mnemosyne.cassette._turn import tokens_of
 
 USAGE = {
     "input_tokens": 1,
@@ -60,7 +59,7 @@ def turn(body: bytes, *, status: int = 200, outcome: Outcome = Outcome.COMPLETE)
     ],
 )
 def test_the_input_is_the_sum_of_its_three_kinds(body: bytes, tokens: Tokens) -> None:
-    assert tokens_of(body) == tokens
+    assert turn(body).tokens == tokens
 
 
 @pytest.mark.parametrize(
