@@ -53,6 +53,9 @@ from benchmarks._laboratory import (
 
 GOAL: Final = 1.3
 
+_ROUNDS: Final = 10
+"""One process differs from the next by some percent: hashes, addresses, neighbours."""
+
 EMPTY: Final = "an empty async test"
 FLOOR: Final = "the floor: mock transport, shared client"
 WARM: Final = "pytest-mnemosyne, warm"
@@ -189,13 +192,13 @@ def report(measured: Measured) -> str:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Measure and print."""
-    parser = arguments(__doc__ or "", rounds=5)
+    parser = arguments(__doc__ or "", rounds=_ROUNDS)
     parser.add_argument(
         "--tests", type=int, nargs="+", metavar="N", help="the sizes; default 100 and 1000"
     )
     parser.add_argument("--rows", nargs="+", metavar="TEXT", help="only rows that hold these texts")
     options = parser.parse_args(given)
-    rounds = options.rounds or (2 if options.quick else 5)
+    rounds = options.rounds or (2 if options.quick else _ROUNDS)
     sizes = options.tests or ([20] if options.quick else [100, 1000])
     rows = [row for row in ROWS if _is_wanted(row, options.rows)]
     with laboratory(options.environment) as (environment, work):

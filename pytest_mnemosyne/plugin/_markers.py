@@ -64,6 +64,10 @@ class Chosen:
         return None
 
 
+_OWN: Final = Chosen()
+"""What a test has that names none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the markers of one test ask for."""
@@ -92,7 +96,7 @@ class Asked:
         Raises:
             UsageError: It says what cannot be.
         """
-        return Chosen() if self.cassette is None else _chosen(self.cassette)
+        return _OWN if self.cassette is None else _chosen(self.cassette)
 
 
 def uses_any(item: pytest.Item, fixtures: frozenset[str]) -> bool:

@@ -199,3 +199,54 @@ def test_a_projects_own_fixture_of_the_same_name_is_its_own(project: Project) ->
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*by a test without a cassette*"])
+
+
+def test_a_fixture_of_the_same_name_from_a_later_plugin_wins(project: Project) -> None:
+    project.pytester.makepyfile(
+        theirs="""
+        import pytest
+
+        @pytest.fixture
+        def claude():
+            return "theirs"
+        """
+    )
+    project.pytester.makeconftest('pytest_plugins = ["theirs"]')
+    project.test_file(
+        """
+        def test_it(claude):
+            assert claude == "theirs"
+        """
+    )
+
+    project.run().assert_outcomes(passed=1)
+
+
+def test_the_client_is_there_for_classes_and_for_other_fixtures(project: Project) -> None:
+    project.cassette("shared", ("known", "answer"))
+    project.test_file(
+        """
+        pytestmark = pytest.mark.claude_cassette("shared")
+
+        @pytest.fixture
+        def patient(claude):
+            claude.max_retries = 9
+            return claude
+
+        class TestIt:
+            async def test_it(self, claude):
+                assert await ask(claude, "known") == "answer"
+
+            async def test_it_by_a_fixture(self, patient, claude):
+                assert claude is patient and claude.max_retries == 9
+                assert await ask(patient, "known") == "answer"
+        """
+    )
+
+    project.run().assert_outcomes(passed=2)
+
+
+def test_the_fixtures_are_listed_with_what_they_are(project: Project) -> None:
+    result = project.pytester.runpytest_inprocess("--fixtures")
+
+    result.stdout.fnmatch_lines(["claude -- *", "*needs no key to replay.*"])

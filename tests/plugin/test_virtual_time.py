@@ -69,6 +69,17 @@ def test_other_tests_keep_their_loop_and_everybodys_id(project: Project) -> None
     )
 
 
+def test_where_nobody_wants_virtual_time_no_test_is_given_a_factory(project: Project) -> None:
+    project.test_file(
+        """
+        async def test_real(request):
+            assert not hasattr(request.node, "callspec")
+        """
+    )
+
+    project.run().assert_outcomes(passed=1)
+
+
 def test_a_hook_of_the_user_keeps_its_say_over_ordinary_tests(project: Project) -> None:
     project.pytester.makeconftest(
         """
