@@ -103,7 +103,7 @@ def uses_any(item: pytest.Item, fixtures: frozenset[str]) -> bool:
     """Whether a test uses one of these fixtures of ours; a user's own of that name is not ours."""
     # Not `fixturenames`: what pytest-asyncio hands over at collection has none yet.
     info = getattr(item, "_fixtureinfo", None)
-    if info is None:
+    if info is None or fixtures.isdisjoint(info.names_closure):
         return False
     return any(
         info.name2fixturedefs[name][-1].func.__module__.startswith("pytest_mnemosyne.")
