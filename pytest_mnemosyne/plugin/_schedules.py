@@ -8,7 +8,6 @@ search that found nothing, and otherwise the smallest one that fails.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -127,15 +126,13 @@ def _run_once(
         run.end(record)
 
 
-@dataclass
 class _Search:
     """The search of one test."""
 
-    item: pytest.Item
-    run: Run
-    plan: Plan
-
-    def __post_init__(self) -> None:
+    def __init__(self, item: pytest.Item, run: Run, plan: Plan) -> None:
+        self._item = item
+        self._run = run
+        self._plan = plan
         self._made = 0
         self._escapes: list[str] = []
         self._sometimes: dict[str, bool] = {}
@@ -146,7 +143,7 @@ class _Search:
         """Search, and hand back the reports that tell most."""
         from pytest_mnemosyne.simulation.schedules import search
 
-        report = search(self._one_run, self.plan, on_run=self._is_hopeless)
+        report = search(self._one_run, self._plan, on_run=self._is_hopeless)
         found = report.found
         if report.unstable is not None:
             return self._unstable(report)
@@ -162,10 +159,10 @@ class _Search:
         self._made += 1
         if self._made <= _SELF_CHECK_RUNS:
             with noting_escapes() as escapes:
-                self._latest = _run_once(self.item, self.run, schedule, self._sometimes)
+                self._latest = _run_once(self._item, self._run, schedule, self._sometimes)
             self._escapes += [each for each in escapes if each not in self._escapes]
         else:
-            self._latest = _run_once(self.item, self.run, schedule, self._sometimes)
+            self._latest = _run_once(self._item, self._run, schedule, self._sometimes)
         failure = _failure_of(self._latest)
         if failure is not None and not self._first_failed:
             self._first_failed = self._latest
@@ -173,7 +170,7 @@ class _Search:
 
     def _is_hopeless(self, _ran: Ran) -> bool:
         """Whether more runs tell no more: the test was skipped, or the session is to stop."""
-        session = self.item.session
+        session = self._item.session
         skipped = any(report.skipped for report in self._latest)
         return skipped or bool(session.shouldfail or session.shouldstop)
 
@@ -187,8 +184,8 @@ class _Search:
                 f"sometimes: {', '.join(never)} was not true under any of {report.runs} orders",
             )
         elif self._escapes:
-            self.run.summary.take_note(
-                f"{self.item.nodeid} asks for what its schedule does not decide: "
+            self._run.summary.take_note(
+                f"{self._item.nodeid} asks for what its schedule does not decide: "
                 f"{'; '.join(self._escapes)}"
             )
         return self._latest
@@ -207,7 +204,7 @@ class _Search:
         return self._latest
 
     def _about(self, found: Found) -> Iterator[str]:
-        plan = self.plan
+        plan = self._plan
         if found.number == 0:
             yield "it fails in the plain order, in which everybody has their turn"
         else:
@@ -229,7 +226,7 @@ class _Search:
                 f"the two part at step {parting.place}: the plain order runs {parting.one}, this "
                 f"one {parting.other}"
             )
-        yield f"run it again: pytest '{self.item.nodeid}' --mnemosyne-tape={found.tape}"
+        yield f"run it again: pytest '{self._item.nodeid}' --mnemosyne-tape={found.tape}"
         yield from _recent(found.ran.schedule)
 
 

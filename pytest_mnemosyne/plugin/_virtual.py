@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -174,6 +175,7 @@ def _put_first(item: pytest.Item, fixture: str) -> None:
 # --- what its fixtures do --------------------------------------------------------------
 
 
+@asynccontextmanager
 async def watched_clock(record: TestRecord) -> AsyncIterator[VirtualClock]:
     """The running loop's clock; in the end, what the test has left on the loop fails it."""
     from pytest_mnemosyne.simulation.loop import LeftoversError, VirtualClock, leftovers
@@ -194,6 +196,7 @@ async def watched_clock(record: TestRecord) -> AsyncIterator[VirtualClock]:
         raise LeftoversError(leftovers=undeclared)
 
 
+@asynccontextmanager
 async def watched_properties(record: TestRecord) -> AsyncIterator[Properties]:
     """Properties of the running loop, checked until the test is over."""
     from pytest_mnemosyne.simulation.loop import VirtualClock

@@ -40,7 +40,7 @@ def properties(request: pytest.FixtureRequest) -> Properties:
 def _clock_on(scope: LoopScope) -> object:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_mnemosyne_clock_{scope}")
     async def clock(request: pytest.FixtureRequest) -> AsyncIterator[VirtualClock]:
-        async for made in watched_clock(run_of(request.config).running):
+        async with watched_clock(run_of(request.config).running) as made:
             yield made
 
     return clock
@@ -49,7 +49,7 @@ def _clock_on(scope: LoopScope) -> object:
 def _properties_on(scope: LoopScope) -> object:
     @pytest_asyncio.fixture(loop_scope=scope, name=f"_mnemosyne_properties_{scope}")
     async def made_properties(request: pytest.FixtureRequest) -> AsyncIterator[Properties]:
-        async for made in watched_properties(run_of(request.config).running):
+        async with watched_properties(run_of(request.config).running) as made:
             yield made
 
     return made_properties

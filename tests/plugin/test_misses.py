@@ -130,8 +130,9 @@ def test_a_miss_cannot_be_absorbed(project: Project, source: str) -> None:
     result = project.run()
 
     outcomes = result.parseoutcomes()
-    # A subtest fails beside its test.
-    assert outcomes.pop("failed") == (2 if "subTest" in source else 1)
+    # A subtest fails beside its test, where pytest knows subtests (from 9 on).
+    fails_twice = "subTest" in source and hasattr(pytest, "Subtests")
+    assert outcomes.pop("failed") == (2 if fails_twice else 1)
     assert set(outcomes) <= {"seconds"}
     result.stdout.fnmatch_lines(["*requests to Claude without an answer*", "*agent:*none*"])
 

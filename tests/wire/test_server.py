@@ -150,6 +150,8 @@ def test_stopping_twice_or_too_early_does_nothing() -> None:
     server.stop()
     server.stop()
 
+    assert not [each for each in threading.enumerate() if "mnemosyne-loopback" in each.name]
+
 
 def test_a_server_that_does_not_run_has_no_address() -> None:
     with pytest.raises(UsageError, match="has no address before start"):

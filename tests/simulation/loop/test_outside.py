@@ -25,13 +25,15 @@ SHORT = Limits(hold_s=0.05)
 
 
 async def test_holding_does_nothing_on_a_real_loop() -> None:
-    with holding("anything"):
+    with holding("anything") as held:
         await asyncio.sleep(0)
+
+    assert held is None
 
 
 def test_holding_does_nothing_without_a_loop() -> None:
-    with holding("anything"):
-        pass
+    with holding("anything") as held:
+        assert held is None
 
 
 def test_a_thread_of_the_executor_holds_the_time() -> None:
@@ -224,3 +226,19 @@ def test_what_is_left_is_told_by_name() -> None:
     assert "a timer: print at 5 s" in found
     assert "a hold: the door" in found
     assert any(line.startswith("a watched descriptor: ") for line in found)
+
+
+def test_an_open_connection_is_left_over_until_it_is_closed() -> None:
+    async def program(clock: VirtualClock) -> tuple[str, ...]:
+        left, right = socket.socketpair()
+        _reader, writer = await asyncio.open_connection(sock=left)
+        found = leftovers(clock.loop)
+        writer.close()
+        await writer.wait_closed()
+        right.close()
+        assert leftovers(clock.loop) == ()
+        return found
+
+    (line,) = run(program)
+
+    assert line.startswith("a transport: <_SelectorSocketTransport")

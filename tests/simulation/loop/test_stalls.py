@@ -125,11 +125,12 @@ def test_time_that_never_moves_is_told_with_whose_turn_it_would_be() -> None:
 
 
 def test_many_steps_with_time_between_them_are_fine() -> None:
-    async def program(clock: VirtualClock) -> None:
+    async def program(clock: VirtualClock) -> float:
         for _ in range(300):
             await asyncio.sleep(0.001)
+        return clock.monotonic()
 
-    run(program, limits=Limits(steps=50))
+    assert run(program, limits=Limits(steps=50)) == pytest.approx(0.3)
 
 
 def test_time_that_moves_on_and_on_while_the_rest_waits_is_told() -> None:

@@ -54,15 +54,16 @@ def test_always_fails_at_the_very_step_and_names_it() -> None:
 
 
 def test_eventually_is_met_in_time() -> None:
-    async def program(clock: VirtualClock) -> None:
+    async def program(clock: VirtualClock) -> float:
         done = False
         with properties_here() as properties:
             properties.eventually(lambda: done, within=10)
             await asyncio.sleep(9)
             done = True
             await asyncio.sleep(9)
+        return clock.monotonic()
 
-    run(program)
+    assert run(program) == 18
 
 
 def test_eventually_fails_at_its_deadline() -> None:
