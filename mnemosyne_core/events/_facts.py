@@ -6,9 +6,17 @@ order and because of what.
 
 from __future__ import annotations
 
+from enum import StrEnum, auto
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import (
+    AwareDatetime,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from mnemosyne_core._value import Value
 from mnemosyne_core.work import AgentRole, Failure, Phase, Usage, Verdict, WorkItem, WorkResult
@@ -37,7 +45,34 @@ class PhaseChanged(Value):
     phase: Phase
 
 
+class LoopBlocked(Value):
+    """The event loop did not turn: something in it ran on without ever waiting."""
+
+    kind: Literal["loop_blocked"] = "loop_blocked"
+    blocked_s: NonNegativeFloat
+    """For how long, in real seconds, whatever time the loop keeps."""
+
+    stack: str
+    """What its thread was doing when that was noticed, innermost last; empty if it was not."""
+
+
 # --- supervision -----------------------------------------------------------------------
+
+
+class Occasion(StrEnum):
+    """What a supervisor was doing when something happened to a child of it."""
+
+    START = auto()
+    """It started the child for the first time, or by hand."""
+
+    RUNNING = auto()
+    """Nothing: the child ended by itself."""
+
+    RESTART = auto()
+    """It restarted the child, for its own or a sibling's sake."""
+
+    SHUTDOWN = auto()
+    """It stopped the child: with all the others, or by hand."""
 
 
 class ChildStarted(Value):
@@ -46,6 +81,22 @@ class ChildStarted(Value):
     kind: Literal["child_started"] = "child_started"
     child: str
     incarnation: PositiveInt
+    leaked: NonNegativeInt = 0
+    """How many earlier incarnations were left behind and still run beside it."""
+
+    supervisor: str | None = None
+    occasion: Occasion | None = None
+
+
+class ChildIgnored(Value):
+    """A child's start said that there is nothing to run; no failure, and not tried again."""
+
+    kind: Literal["child_ignored"] = "child_ignored"
+    child: str
+    incarnation: PositiveInt
+    reason: str
+    supervisor: str
+    occasion: Occasion
 
 
 class ChildStartFailed(Value):
@@ -54,6 +105,9 @@ class ChildStartFailed(Value):
     kind: Literal["child_start_failed"] = "child_start_failed"
     child: str
     reason: str
+    incarnation: PositiveInt | None = None
+    supervisor: str | None = None
+    occasion: Occasion | None = None
 
 
 class ChildTerminated(Value):
@@ -64,6 +118,19 @@ class ChildTerminated(Value):
     incarnation: PositiveInt
     reason: str
     abnormal: bool
+    supervisor: str | None = None
+    occasion: Occasion | None = None
+
+
+class ChildShutdownFailed(Value):
+    """A child that was stopped ended otherwise than it should: it crashed, or had to be killed."""
+
+    kind: Literal["child_shutdown_failed"] = "child_shutdown_failed"
+    child: str
+    incarnation: PositiveInt
+    reason: str
+    supervisor: str
+    occasion: Occasion
 
 
 class ChildLeaked(Value):
@@ -72,6 +139,35 @@ class ChildLeaked(Value):
     kind: Literal["child_leaked"] = "child_leaked"
     child: str
     shutdown_s: NonNegativeFloat
+    incarnation: PositiveInt | None = None
+    supervisor: str | None = None
+
+
+class LeakEnded(Value):
+    """An incarnation that was left behind has ended at last."""
+
+    kind: Literal["leak_ended"] = "leak_ended"
+    child: str
+    incarnation: PositiveInt
+    leaked: NonNegativeInt
+    """How many others of this name still run that were left behind."""
+
+
+class RestartDelayed(Value):
+    """A child is restarted later, as its back-off says; its group waits with it."""
+
+    kind: Literal["restart_delayed"] = "restart_delayed"
+    child: str
+    incarnation: PositiveInt
+    """The one that ended or did not start."""
+
+    delay_s: NonNegativeFloat
+    """Seconds from this event until the restart is due."""
+
+    in_a_row: PositiveInt
+    """Which restart without a stable period in between this is."""
+
+    supervisor: str
 
 
 class RestartIntensityReached(Value):
@@ -81,6 +177,11 @@ class RestartIntensityReached(Value):
     supervisor: str
     max_restarts: NonNegativeInt
     period_s: NonNegativeFloat
+    child: str | None = None
+    """Whose failure was one too many."""
+
+    incarnation: PositiveInt | None = None
+    reason: str | None = None
 
 
 class MessageDropped(Value):
@@ -122,7 +223,7 @@ class AgentIdle(Value):
 
 
 class AgentDegraded(Value):
-    """An agent fails often enough to be distrusted."""
+    """An agent fails often enough to be distrusted, or lacks what no restart would give it."""
 
     kind: Literal["agent_degraded"] = "agent_degraded"
     errors: NonNegativeInt
@@ -130,9 +231,25 @@ class AgentDegraded(Value):
 
 
 class AgentRecovered(Value):
-    """A degraded agent's errors have passed out of the window."""
+    """What made an agent degraded or stale has passed."""
 
     kind: Literal["agent_recovered"] = "agent_recovered"
+    errors: NonNegativeInt = 0
+    """How many are still in the window."""
+
+
+class AgentStale(Value):
+    """An agent has given no sign of life for longer than it should."""
+
+    kind: Literal["agent_stale"] = "agent_stale"
+    silent_s: PositiveFloat
+
+
+class AgentDied(Value):
+    """An agent has been silent for so long that it is given up; its bridge replaces it."""
+
+    kind: Literal["agent_died"] = "agent_died"
+    silent_s: PositiveFloat
 
 
 class AgentFailed(Value):
@@ -141,10 +258,12 @@ class AgentFailed(Value):
     kind: Literal["agent_failed"] = "agent_failed"
     role: AgentRole
     error: Failure
+    tries_again: bool = False
+    """Whether its bridge goes on trying to start it; said again only when the error changes."""
 
 
 class AgentRestarted(Value):
-    """The bridge replaced an agent that failed too often."""
+    """The bridge replaced an agent that failed too often, or was gone or dead."""
 
     kind: Literal["agent_restarted"] = "agent_restarted"
     errors: NonNegativeInt
@@ -164,6 +283,87 @@ class AgentErred(Value):
     error: Failure
     errors: PositiveInt
     """How many there are in the current window, with this one."""
+
+
+# --- calls of Claude -------------------------------------------------------------------
+
+
+class ClaudeDeadlineExceeded(Value):
+    """A call of Claude was abandoned, for it took too long."""
+
+    kind: Literal["claude_deadline_exceeded"] = "claude_deadline_exceeded"
+    deadline_s: NonNegativeFloat
+
+
+class ClaudeRateLimited(Value):
+    """A call of Claude has to wait before it is made."""
+
+    kind: Literal["claude_rate_limited"] = "claude_rate_limited"
+    reason: str
+    wait_s: NonNegativeFloat | None = None
+    """How long, where that can be told."""
+
+
+class ClaudeRetried(Value):
+    """A call of Claude failed for a passing reason and is made again."""
+
+    kind: Literal["claude_retried"] = "claude_retried"
+    retry: PositiveInt
+    """The how manieth retry of this call it is."""
+
+    wait_s: NonNegativeFloat
+    error: Failure
+
+
+class ClaudeRetryRefused(Value):
+    """A call of Claude failed for a passing reason and is still not made again."""
+
+    kind: Literal["claude_retry_refused"] = "claude_retry_refused"
+    reason: str
+    error: Failure
+
+
+class CircuitOpened(Value):
+    """A provider fails so often that it is left alone for a while."""
+
+    kind: Literal["circuit_opened"] = "circuit_opened"
+    provider: str
+    open_s: NonNegativeFloat
+    reason: str
+
+
+class CircuitHalfOpened(Value):
+    """One call tries whether a provider is well again."""
+
+    kind: Literal["circuit_half_opened"] = "circuit_half_opened"
+    provider: str
+
+
+class CircuitClosed(Value):
+    """A provider answers again."""
+
+    kind: Literal["circuit_closed"] = "circuit_closed"
+    provider: str
+
+
+class BudgetWarned(Value):
+    """Most of a budget is used up; told once for each."""
+
+    kind: Literal["budget_warned"] = "budget_warned"
+    unit: str
+    limit: NonNegativeFloat
+    spent: NonNegativeFloat
+
+
+class BudgetExhausted(Value):
+    """A call was refused because of a budget, for the first time."""
+
+    kind: Literal["budget_exhausted"] = "budget_exhausted"
+    unit: str
+    limit: NonNegativeFloat
+    spent: NonNegativeFloat
+    needed: NonNegativeFloat
+    """What the call may have used at most."""
 
 
 # --- work ------------------------------------------------------------------------------
@@ -227,6 +427,8 @@ class WorkReleased(Value):
     kind: Literal["work_released"] = "work_released"
     item_id: str
     reason: str
+    not_before: AwareDatetime | None = None
+    """When the next attempt may begin; absent: at once."""
 
 
 class WorkCompleted(Value):
@@ -257,10 +459,15 @@ Fact = Annotated[
     TreeStarted
     | TreeStopped
     | PhaseChanged
+    | LoopBlocked
     | ChildStarted
+    | ChildIgnored
     | ChildStartFailed
     | ChildTerminated
+    | ChildShutdownFailed
     | ChildLeaked
+    | LeakEnded
+    | RestartDelayed
     | RestartIntensityReached
     | MessageDropped
     | AgentRegistered
@@ -269,10 +476,21 @@ Fact = Annotated[
     | AgentIdle
     | AgentDegraded
     | AgentRecovered
+    | AgentStale
+    | AgentDied
     | AgentFailed
     | AgentRestarted
     | AgentStopped
     | AgentErred
+    | ClaudeDeadlineExceeded
+    | ClaudeRateLimited
+    | ClaudeRetried
+    | ClaudeRetryRefused
+    | CircuitOpened
+    | CircuitHalfOpened
+    | CircuitClosed
+    | BudgetWarned
+    | BudgetExhausted
     | WorkSubmitted
     | WorkBlocked
     | WorkClaimed

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mnemosyne_core.observe._agents import AgentState, AgentStatus
+from mnemosyne_core.observe._agents import AgentState, AgentStatus, silence
 from mnemosyne_core.observe._broadcaster import EventBroadcaster, Lagged, Sink, Subscription
-from mnemosyne_core.observe._groups import AgentFact, ChildFact, TreeFact, WorkFact
+from mnemosyne_core.observe._groups import AgentFact, ChildFact, ClaudeFact, TreeFact, WorkFact
 from mnemosyne_core.observe._items import ItemState, item_after, item_id_of
 from mnemosyne_core.observe._metrics import Durations, Metrics, MetricsSnapshot
 from mnemosyne_core.observe._state import ChildState, TreeState, reduce, replay
@@ -16,6 +16,7 @@ __all__ = [
     "AgentStatus",
     "ChildFact",
     "ChildState",
+    "ClaudeFact",
     "Durations",
     "EventBroadcaster",
     "ItemState",
@@ -32,4 +33,5 @@ __all__ = [
     "item_id_of",
     "reduce",
     "replay",
+    "silence",
 ]

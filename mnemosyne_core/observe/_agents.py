@@ -10,6 +10,7 @@ from typing import assert_never
 from mnemosyne_core.events import (
     AgentActive,
     AgentDegraded,
+    AgentDied,
     AgentErred,
     AgentFailed,
     AgentHeartbeat,
@@ -17,6 +18,7 @@ from mnemosyne_core.events import (
     AgentRecovered,
     AgentRegistered,
     AgentRestarted,
+    AgentStale,
     AgentStopped,
     Event,
 )
@@ -33,10 +35,13 @@ class AgentStatus(StrEnum):
     IDLE = auto()
     ACTIVE = auto()
     DEGRADED = auto()
-    """It fails often, working or not; until it recovers, is replaced, or ends."""
+    """It fails often or lacks something, working or not; until it recovers or ends."""
+
+    STALE = auto()
+    """It has given no sign of life for a while; it may come back, or is replaced."""
 
     FAILED = auto()
-    """It is not there: it could not start, or it ended by itself."""
+    """It is not there: it could not start, or it died."""
 
     STOPPED = auto()
     """It is not there, because it was asked to end."""
@@ -45,6 +50,11 @@ class AgentStatus(StrEnum):
     def is_there(self) -> bool:
         """Whether work can be given to the agent."""
         return self not in (AgentStatus.FAILED, AgentStatus.STOPPED)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether the agent is there, heard of, and not distrusted."""
+        return self in (AgentStatus.REGISTERED, AgentStatus.IDLE, AgentStatus.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,11 @@ class AgentState:
     """Errors in the current window."""
 
     last_error: Failure | None = None
+    trouble: str | None = None
+    """Why it is not well, in words; absent while it is."""
+
+    tries_again: bool = False
+    """Whether its bridge goes on trying to start it."""
 
 
 def agent_after(before: AgentState | None, fact: AgentFact, event: Event) -> AgentState:
@@ -78,41 +93,38 @@ def agent_after(before: AgentState | None, fact: AgentFact, event: Event) -> Age
     agent = before or AgentState(path=event.agent)
     match fact:
         case AgentRegistered(role=role, incarnation=incarnation):
-            return replace(
-                agent,
-                role=role,
-                incarnation=incarnation,
-                status=AgentStatus.REGISTERED,
-                items=(),
-                errors=0,
-            )
+            return replace(_anew(agent), role=role, incarnation=incarnation)
         case AgentHeartbeat():
             return replace(agent, last_heartbeat=event.at)
         case AgentActive(item_id=item_id):
             return _busy(agent, item_id)
         case AgentIdle():
-            return replace(agent, items=(), status=_unless_degraded(agent, AgentStatus.IDLE))
-        case AgentDegraded(errors=errors):
-            return replace(agent, status=AgentStatus.DEGRADED, errors=errors)
-        case AgentRecovered():
+            return replace(agent, items=(), status=_unless_unwell(agent, AgentStatus.IDLE))
+        case AgentDegraded(errors=errors, reason=reason):
+            return replace(agent, status=AgentStatus.DEGRADED, errors=errors, trouble=reason)
+        case AgentRecovered(errors=errors):
             status = AgentStatus.ACTIVE if agent.items else AgentStatus.IDLE
-            return replace(agent, status=status, errors=0)
-        case AgentFailed(role=role, error=error):
-            return replace(agent, role=role, status=AgentStatus.FAILED, items=(), last_error=error)
+            return replace(agent, status=status, errors=errors, trouble=None)
+        case AgentStale(silent_s=silent_s):
+            return replace(agent, status=AgentStatus.STALE, trouble=silence(silent_s))
+        case AgentDied(silent_s=silent_s):
+            return _gone(agent, AgentStatus.FAILED, silence(silent_s))
+        case AgentFailed(role=role, error=error, tries_again=tries_again):
+            gone = _gone(agent, AgentStatus.FAILED, error.message)
+            return replace(gone, role=role, last_error=error, tries_again=tries_again)
         case AgentRestarted():
-            return replace(
-                agent,
-                restarts=agent.restarts + 1,
-                status=AgentStatus.REGISTERED,
-                items=(),
-                errors=0,
-            )
+            return replace(_anew(agent), restarts=agent.restarts + 1)
         case AgentStopped():
-            return replace(agent, status=AgentStatus.STOPPED, items=())
+            return _gone(agent, AgentStatus.STOPPED, "it was stopped")
         case AgentErred(error=error, errors=errors):
             return replace(agent, errors=errors, last_error=error)
         case _:
             assert_never(fact)
+
+
+def silence(silent_s: float) -> str:
+    """That an agent was not heard of for so long, in words."""
+    return f"no sign of life for {silent_s:g} s"
 
 
 def without_item(agent: AgentState, item_id: str) -> AgentState:
@@ -124,8 +136,25 @@ def without_item(agent: AgentState, item_id: str) -> AgentState:
 
 def _busy(agent: AgentState, item_id: str) -> AgentState:
     items = agent.items if item_id in agent.items else (*agent.items, item_id)
-    return replace(agent, items=items, status=_unless_degraded(agent, AgentStatus.ACTIVE))
+    return replace(agent, items=items, status=_unless_unwell(agent, AgentStatus.ACTIVE))
 
 
-def _unless_degraded(agent: AgentState, status: AgentStatus) -> AgentStatus:
-    return AgentStatus.DEGRADED if agent.status is AgentStatus.DEGRADED else status
+def _anew(agent: AgentState) -> AgentState:
+    """The agent when a new one stands in its place."""
+    return replace(
+        agent,
+        status=AgentStatus.REGISTERED,
+        items=(),
+        errors=0,
+        trouble=None,
+        tries_again=False,
+    )
+
+
+def _gone(agent: AgentState, status: AgentStatus, trouble: str) -> AgentState:
+    return replace(agent, status=status, items=(), trouble=trouble, tries_again=False)
+
+
+def _unless_unwell(agent: AgentState, status: AgentStatus) -> AgentStatus:
+    is_unwell = agent.status in (AgentStatus.DEGRADED, AgentStatus.STALE)
+    return agent.status if is_unwell else status

@@ -21,6 +21,7 @@ from typing import Self
 
 from mnemosyne_core.errors import UsageError
 from mnemosyne_core.events import Event
+from mnemosyne_core.failpoints import Failpoints
 
 Sink = Callable[[Event], object]
 """Called with each event; what it returns does not matter."""
@@ -122,7 +123,13 @@ class _Attached:
 class EventBroadcaster:
     """Hands each published event to all sinks, then to all subscriptions."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, failpoints: Failpoints | None = None) -> None:
+        """Nobody listens yet.
+
+        Args:
+            failpoints: Where a test lets the readers of subscriptions be slow.
+        """
+        self._failpoints = failpoints
         self._sinks: list[_Attached] = []
         self._subscriptions: list[Subscription] = []
         self._pending: deque[Event] = deque()
@@ -157,9 +164,8 @@ class EventBroadcaster:
         """
         if capacity < 1:
             raise UsageError(f"a subscription's capacity must be 1 or more, got {capacity!r}")
-        subscription = Subscription(
-            capacity=capacity, after=after, on_close=self._subscriptions.remove
-        )
+        kind = Subscription if self._failpoints is None else self._failpoints.subscription()
+        subscription = kind(capacity=capacity, after=after, on_close=self._subscriptions.remove)
         self._subscriptions.append(subscription)
         if self._closed:
             subscription.close()

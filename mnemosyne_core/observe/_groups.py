@@ -1,4 +1,4 @@
-"""What a fact is about: the tree, a supervised child, an agent, or a work item.
+"""What a fact is about: the tree, a supervised child, an agent, its calls of Claude, or work.
 
 Every fact is in exactly one group. A fold asks for the group first and closes
 both questions with `assert_never`, so a new kind of fact cannot be forgotten.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from mnemosyne_core.events import (
     AgentActive,
     AgentDegraded,
+    AgentDied,
     AgentErred,
     AgentFailed,
     AgentHeartbeat,
@@ -16,14 +17,29 @@ from mnemosyne_core.events import (
     AgentRecovered,
     AgentRegistered,
     AgentRestarted,
+    AgentStale,
     AgentStopped,
+    BudgetExhausted,
+    BudgetWarned,
+    ChildIgnored,
     ChildLeaked,
+    ChildShutdownFailed,
     ChildStarted,
     ChildStartFailed,
     ChildTerminated,
+    CircuitClosed,
+    CircuitHalfOpened,
+    CircuitOpened,
+    ClaudeDeadlineExceeded,
+    ClaudeRateLimited,
+    ClaudeRetried,
+    ClaudeRetryRefused,
     FeedbackConsolidated,
+    LeakEnded,
+    LoopBlocked,
     MessageDropped,
     PhaseChanged,
+    RestartDelayed,
     RestartIntensityReached,
     TreeStarted,
     TreeStopped,
@@ -38,13 +54,17 @@ from mnemosyne_core.events import (
     WorkSubmitted,
 )
 
-TreeFact = TreeStarted | TreeStopped | PhaseChanged
+TreeFact = TreeStarted | TreeStopped | PhaseChanged | LoopBlocked
 
 ChildFact = (
     ChildStarted
+    | ChildIgnored
     | ChildStartFailed
     | ChildTerminated
+    | ChildShutdownFailed
     | ChildLeaked
+    | LeakEnded
+    | RestartDelayed
     | RestartIntensityReached
     | MessageDropped
 )
@@ -56,10 +76,24 @@ AgentFact = (
     | AgentIdle
     | AgentDegraded
     | AgentRecovered
+    | AgentStale
+    | AgentDied
     | AgentFailed
     | AgentRestarted
     | AgentStopped
     | AgentErred
+)
+
+ClaudeFact = (
+    ClaudeDeadlineExceeded
+    | ClaudeRateLimited
+    | ClaudeRetried
+    | ClaudeRetryRefused
+    | CircuitOpened
+    | CircuitHalfOpened
+    | CircuitClosed
+    | BudgetWarned
+    | BudgetExhausted
 )
 
 WorkFact = (

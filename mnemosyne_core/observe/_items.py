@@ -9,7 +9,7 @@ work_claimed           active, with a worker; the attempt begins
 work_returned          the result; reviewing if it is a success and to be reviewed
 work_reviewed          one more review; nothing keeps it any more
 feedback_consolidated  guidance for the next attempt
-work_released          waiting for the next attempt
+work_released          waiting for the next attempt, and until when
 work_completed         completed, with the result
 work_failed            failed, with the result
 work_cancelled         cancelled
@@ -21,6 +21,7 @@ A final state is final: facts that come later change nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import assert_never
 
 from mnemosyne_core.events import (
@@ -63,6 +64,9 @@ class ItemState:
     blocked: str | None = None
     """Why it cannot start although it is ready."""
 
+    not_before: datetime | None = None
+    """When its next attempt may begin; absent while nothing but its turn is to come."""
+
     reviews: int = 0
     """Verdicts given on it."""
 
@@ -104,6 +108,7 @@ def item_after(before: ItemState | None, fact: WorkFact, event: Event) -> ItemSt
                 attempt=max(before.attempt, event.attempt),
                 worker=worker,
                 blocked=None,
+                not_before=None,
             )
         case WorkReturned(result=result):
             return _returned(before, result)
@@ -111,8 +116,8 @@ def item_after(before: ItemState | None, fact: WorkFact, event: Event) -> ItemSt
             return replace(before, reviews=before.reviews + 1, blocked=None)
         case FeedbackConsolidated(guidance=guidance):
             return replace(before, guidance=guidance)
-        case WorkReleased():
-            return _released(before)
+        case WorkReleased(not_before=not_before):
+            return _released(before, not_before)
         case WorkCompleted(result=result):
             return _finished(before, WorkState.COMPLETED, result)
         case WorkFailed(result=result):
@@ -130,11 +135,17 @@ def _returned(before: ItemState, result: WorkResult) -> ItemState:
     return replace(before, result=result)
 
 
-def _released(before: ItemState) -> ItemState:
+def _released(before: ItemState, not_before: datetime | None) -> ItemState:
     if before.state not in _UNDER_WAY:
         return before
-    return replace(before, state=WorkState.WAITING, attempt=before.attempt + 1, worker=None)
+    return replace(
+        before,
+        state=WorkState.WAITING,
+        attempt=before.attempt + 1,
+        worker=None,
+        not_before=not_before,
+    )
 
 
 def _finished(before: ItemState, state: WorkState, result: WorkResult | None) -> ItemState:
-    return replace(before, state=state, result=result, worker=None, blocked=None)
+    return replace(before, state=state, result=result, worker=None, blocked=None, not_before=None)

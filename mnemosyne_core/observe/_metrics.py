@@ -21,7 +21,7 @@ from mnemosyne_core.events import (
     WorkReviewed,
     WorkSubmitted,
 )
-from mnemosyne_core.observe._groups import AgentFact, ChildFact, TreeFact, WorkFact
+from mnemosyne_core.observe._groups import AgentFact, ChildFact, ClaudeFact, TreeFact, WorkFact
 from mnemosyne_core.observe._items import item_id_of
 from mnemosyne_core.work import Decision, Usage, WorkResult
 
@@ -134,7 +134,7 @@ class Metrics:
         fact = event.fact
         if isinstance(fact, WorkFact):
             self._apply_work(fact, event)
-        elif isinstance(fact, AgentFact | ChildFact | TreeFact):
+        elif isinstance(fact, AgentFact | ChildFact | ClaudeFact | TreeFact):
             return  # counting them by kind is all
         else:
             assert_never(fact)

@@ -9,13 +9,18 @@ from types import MappingProxyType
 from typing import assert_never
 
 from mnemosyne_core.events import (
+    ChildIgnored,
     ChildLeaked,
+    ChildShutdownFailed,
     ChildStarted,
     ChildStartFailed,
     ChildTerminated,
     Event,
+    LeakEnded,
+    LoopBlocked,
     MessageDropped,
     PhaseChanged,
+    RestartDelayed,
     RestartIntensityReached,
     TreeStarted,
     TreeStopped,
@@ -24,7 +29,7 @@ from mnemosyne_core.events import (
     WorkSubmitted,
 )
 from mnemosyne_core.observe._agents import AgentState, agent_after, without_item
-from mnemosyne_core.observe._groups import AgentFact, ChildFact, TreeFact, WorkFact
+from mnemosyne_core.observe._groups import AgentFact, ChildFact, ClaudeFact, TreeFact, WorkFact
 from mnemosyne_core.observe._items import ItemState, item_after, item_id_of
 from mnemosyne_core.work import Phase, WorkState
 
@@ -42,7 +47,7 @@ class ChildState:
     """Why it ended or did not start, the last time that it did."""
 
     leaked: bool = False
-    """Whether an incarnation was left behind because it did not end in time."""
+    """Whether an incarnation that was left behind, for it did not end in time, still runs."""
 
     gave_up: bool = False
     """Whether it is a supervisor that reached its restart intensity."""
@@ -156,6 +161,8 @@ class Tables:
                 self._agents.clear()
                 self._children.clear()
             self._view = _tree_after(self._view, fact)
+        elif isinstance(fact, ClaudeFact):
+            pass  # what happens to single calls is part of nobody's state
         else:
             assert_never(fact)
         self._view = replace(self._view, seq=event.seq)
@@ -181,6 +188,8 @@ def _tree_after(state: TreeState, fact: TreeFact) -> TreeState:
             return replace(state, running=False, stop_reason=reason)
         case PhaseChanged(phase=phase):
             return replace(state, phase=phase)
+        case LoopBlocked():
+            return state
         case _:
             assert_never(fact)
 
@@ -189,12 +198,18 @@ def _child_after(child: ChildState, fact: ChildFact) -> ChildState:
     match fact:
         case ChildStarted(incarnation=incarnation):
             return replace(child, incarnation=incarnation, alive=True)
+        case ChildIgnored(incarnation=incarnation, reason=reason):
+            return replace(child, incarnation=incarnation, alive=False, reason=reason)
         case ChildStartFailed(reason=reason):
             return replace(child, alive=False, reason=reason)
-        case ChildTerminated(reason=reason):
+        case ChildTerminated(reason=reason) | ChildShutdownFailed(reason=reason):
             return replace(child, alive=False, reason=reason)
         case ChildLeaked():
             return replace(child, alive=False, leaked=True)
+        case LeakEnded(leaked=leaked):
+            return replace(child, leaked=leaked > 0)
+        case RestartDelayed():
+            return child
         case RestartIntensityReached():
             return replace(child, gave_up=True)
         case MessageDropped():

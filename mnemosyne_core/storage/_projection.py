@@ -14,6 +14,7 @@ from mnemosyne_core.events import Event, Fact, WorkCompleted, WorkFailed, WorkRe
 from mnemosyne_core.observe import (
     AgentFact,
     ChildFact,
+    ClaudeFact,
     ItemState,
     TreeFact,
     item_after,
@@ -35,7 +36,7 @@ class RowChange:
 
 def item_concerned(fact: Fact) -> str | None:
     """The id of the item whose rows a fact may change; `None` if it is about no item."""
-    if isinstance(fact, TreeFact | ChildFact | AgentFact):
+    if isinstance(fact, TreeFact | ChildFact | AgentFact | ClaudeFact):
         return None
     return item_id_of(fact)
 
@@ -52,7 +53,7 @@ def project(before: ItemState | None, event: Event) -> RowChange | None:
         submitted, or about one that had already ended.
     """
     fact = event.fact
-    if isinstance(fact, TreeFact | ChildFact | AgentFact):
+    if isinstance(fact, TreeFact | ChildFact | AgentFact | ClaudeFact):
         return None
     after = item_after(before, fact, event)
     if after is None or after is before:

@@ -14,7 +14,7 @@ from mnemosyne_core.work import WorkItem, WorkResult, WorkState
 
 EVENT_COLUMNS = "seq, at, agent, attempt, by_seq, fact"
 ITEM_COLUMNS = (
-    "id, submitted_seq, item, state, attempt, guidance, worker, blocked, reviews, "
+    "id, submitted_seq, item, state, attempt, guidance, worker, blocked, reviews, not_before, "
     "(SELECT result FROM results WHERE item_id = id ORDER BY seq DESC LIMIT 1)"
 )
 
@@ -60,10 +60,11 @@ def put_item(connection: sqlite3.Connection, state: ItemState) -> None:
     """Write an item's row; its results have rows of their own."""
     connection.execute(
         "INSERT INTO work_items "
-        "(id, submitted_seq, item, state, attempt, guidance, worker, blocked, reviews) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "(id, submitted_seq, item, state, attempt, guidance, worker, blocked, reviews, not_before) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
         "state = excluded.state, attempt = excluded.attempt, guidance = excluded.guidance, "
-        "worker = excluded.worker, blocked = excluded.blocked, reviews = excluded.reviews",
+        "worker = excluded.worker, blocked = excluded.blocked, reviews = excluded.reviews, "
+        "not_before = excluded.not_before",
         (
             state.item.id,
             state.submitted_seq,
@@ -74,6 +75,7 @@ def put_item(connection: sqlite3.Connection, state: ItemState) -> None:
             state.worker,
             state.blocked,
             state.reviews,
+            None if state.not_before is None else state.not_before.isoformat(),
         ),
     )
 
@@ -84,7 +86,8 @@ def item_of(row: tuple[Any, ...]) -> ItemState:
     Raises:
         ValueError: The row holds no item that this release knows.
     """
-    _, submitted_seq, item, state, attempt, guidance, worker, blocked, reviews, result = row
+    _, submitted_seq, item, state, attempt, guidance, *rest = row
+    worker, blocked, reviews, not_before, result = rest
     return ItemState(
         item=WorkItem.model_validate_json(item),
         submitted_seq=submitted_seq,
@@ -94,6 +97,7 @@ def item_of(row: tuple[Any, ...]) -> ItemState:
         worker=worker,
         blocked=blocked,
         reviews=reviews,
+        not_before=None if not_before is None else datetime.fromisoformat(not_before),
         result=None if result is None else result_of(result),
     )
 

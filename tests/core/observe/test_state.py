@@ -239,6 +239,18 @@ def test_an_item_carries_what_was_learnt_and_who_has_it() -> None:
     assert (again.guidance, again.worker) == (("add tests",), None)
 
 
+def test_an_item_that_was_released_with_a_moment_shows_it_until_its_next_attempt() -> None:
+    moment = EPOCH + timedelta(hours=1)
+    released = WorkReleased(item_id="a", reason="x", not_before=moment)
+    facts = (SUBMITTED, CLAIMED, released)
+
+    assert state_after(*facts).items["a"].not_before == moment
+    assert state_after(*facts, CLAIMED).items["a"].not_before is None
+    cancelled = WorkCancelled(item_id="a", reason="x")
+    assert state_after(*facts, cancelled).items["a"].not_before is None
+    assert state_after(SUBMITTED, released).items["a"].not_before is None, "nobody had it"
+
+
 def test_items_are_counted_by_state() -> None:
     state = state_after(
         SUBMITTED, WorkSubmitted(item=work("b")), WorkSubmitted(item=work("c")), CLAIMED

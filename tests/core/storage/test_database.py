@@ -96,7 +96,7 @@ def test_a_file_of_a_newer_release_is_refused(file: Path) -> None:
     with pytest.raises(StorageVersionError) as caught:
         Database(file)
 
-    assert (caught.value.found, caught.value.known, caught.value.path) == (99, 1, str(file))
+    assert (caught.value.found, caught.value.known, caught.value.path) == (99, 2, str(file))
     assert "upgrade" in str(caught.value)
 
 

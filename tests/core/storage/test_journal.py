@@ -4,6 +4,7 @@ import pickle
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from mnemosyne_core.events import (
 from mnemosyne_core.observe import EventBroadcaster, StateManager
 from mnemosyne_core.storage import Database, Journal
 from mnemosyne_core.work import Phase, WorkQueue, WorkState
-from tests.core.observe.building import broken, done, every_fact, work
+from tests.core.observe.building import EPOCH, broken, done, every_fact, work
 from tests.core.storage.building import TickingClock, journal_at, published_by
 
 SUBMITTED = WorkSubmitted(item=work("a"))
@@ -345,6 +346,41 @@ def test_an_item_is_what_its_events_come_to(journal: Journal, bus: EventBroadcas
     assert {"a": a, "b": b} == manager.snapshot().items
 
 
+def test_an_item_that_rests_is_stored_with_its_moment(file: Path) -> None:
+    moment = EPOCH + timedelta(hours=1, microseconds=7)
+    with journal_at(file) as journal:
+        released = WorkReleased(item_id="a", reason="busy", not_before=moment)
+        record(journal, SUBMITTED, CLAIMED, released)
+
+    with journal_at(file) as journal:
+        assert journal.item("a").not_before == moment
+        before = journal.items()
+        journal.rebuild()
+        assert journal.items() == before
+        record(journal, CLAIMED)
+        assert journal.item("a").not_before is None
+
+
+def test_a_file_from_before_items_could_rest_is_brought_up_to_date(file: Path) -> None:
+    with journal_at(file) as journal:
+        record(journal, SUBMITTED, CLAIMED)
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE work_items DROP COLUMN not_before")
+        connection.execute("PRAGMA user_version = 1")
+
+    with journal_at(file) as journal:
+        item = journal.item("a")
+        assert (item.state, item.not_before) == (WorkState.ACTIVE, None)
+        record(journal, WorkReleased(item_id="a", reason="busy", not_before=EPOCH))
+        assert journal.item("a").not_before == EPOCH
+
+
+def test_an_event_from_before_items_could_rest_is_read() -> None:
+    stored = {"kind": "work_released", "item_id": "a", "reason": "busy"}
+
+    assert WorkReleased.model_validate(stored).not_before is None
+
+
 def test_items_are_found_by_state_and_id(journal: Journal) -> None:
     record(
         journal,
@@ -410,7 +446,7 @@ def test_a_queue_goes_on_from_the_journal(file: Path) -> None:
     with journal_at(file) as journal:
         queue.restore(journal.live_items(), finished=journal.finished())
 
-    assert [each.id for each in queue.ready()] == ["b"]
+    assert [each.id for each in queue.ready(now_s=0.0)] == ["b"]
 
 
 def test_a_journal_can_be_opened_by_its_path_alone(file: Path) -> None:
