@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from mnemosyne_core.clock import Clock
 from mnemosyne_core.events import Recorder
 from mnemosyne_core.supervision._exit import Exit, ExitKind
+from mnemosyne_core.supervision._mailbox import Overflow
+from mnemosyne_core.supervision._monitors import Monitor
 
 if TYPE_CHECKING:
     from mnemosyne_core.supervision._cell import ActorCell
     from mnemosyne_core.supervision._ref import Envelope, Ref, Reply
+    from mnemosyne_core.supervision._supervisor import Supervisor
 
 T = TypeVar("T")
 
@@ -35,6 +38,12 @@ class Actor(abc.ABC):
     mailbox_capacity: ClassVar[int] = 1_000
     """How many messages may wait; senders beyond that wait themselves or are refused."""
 
+    mailbox_overflow: ClassVar[Overflow] = Overflow.WAIT
+    """Whether `send` and `ask` wait for room, or are refused like `send_nowait`."""
+
+    trap_exit: ClassVar[bool] = False
+    """Whether the end of a linked actor is a message, `ExitSignal`, and not its own end."""
+
     async def started(self, context: Context) -> None:  # noqa: B027 - many actors need no start
         """Get ready; the supervisor starts nobody else until this has returned.
 
@@ -44,7 +53,10 @@ class Actor(abc.ABC):
 
     @abc.abstractmethod
     async def receive(self, message: object, context: Context) -> object:
-        """Handle one message.
+        """Handle one message, or one `Down` or `ExitSignal`, which come before the others.
+
+        While this runs on without waiting, nothing else in the event loop does: work that
+        blocks belongs into a thread (`asyncio.to_thread`) or a process.
 
         An error ends the actor, and the supervisor decides what follows. To refuse a
         message and live on, use `context.defer().fail(error)`.
@@ -56,7 +68,8 @@ class Actor(abc.ABC):
     async def stopping(self, reason: Exit) -> None:  # noqa: B027 - many actors hold nothing
         """Let go of what the actor holds; called once, after the last message.
 
-        Its tasks still run here and are cancelled afterwards. It has the child's
+        Its tasks still run here and are cancelled afterwards; a supervisor of its own is
+        then stopped. It has the child's
         shutdown time, and after a cancellation only the supervisor's grace period.
 
         Args:
@@ -96,12 +109,12 @@ class Context:
     @property
     def recorder(self) -> Recorder:
         """Where facts are recorded."""
-        return self._cell.place.recorder
+        return self._cell.place.given.recorder
 
     @property
     def clock(self) -> Clock:
         """The tree's clock."""
-        return self._cell.place.clock
+        return self._cell.place.given.clock
 
     def spawn(self, coroutine: Coroutine[object, object, T], *, name: str = "") -> asyncio.Task[T]:
         """Run `coroutine` in a task that belongs to the actor.
@@ -110,6 +123,41 @@ class Context:
         `receive` had raised it; a task that is cancelled ends alone.
         """
         return self._cell.spawn(coroutine, name=name)
+
+    def monitor(self, ref: Ref) -> Monitor:
+        """Be told of the end of the actor behind `ref`, by one `Down` as a message.
+
+        It comes at once if that actor has ended already, and never after `cancel`. Each
+        call is a monitor of its own.
+        """
+        return self._cell.monitor(ref)
+
+    def link(self, ref: Ref) -> None:
+        """Share the end of the actor behind `ref`, and have it share one's own.
+
+        An abnormal end, or a stop by the supervisor, of the one ends the other; see
+        `trap_exit`. One that has ended already is as good as one that crashes now.
+        """
+        self._cell.link(ref)
+
+    def unlink(self, ref: Ref) -> None:
+        """Undo `link`, whichever of the two had called it."""
+        self._cell.unlink(ref)
+
+    async def supervise(self, supervisor: Supervisor) -> None:
+        """Start `supervisor` as the actor's own, and wait until its children have started.
+
+        Its children's paths begin with the actor's. It ends after the actor's `stopping`,
+        within the actor's shutdown time; should it give up, that ends the actor. One that
+        has ended may be followed by another.
+
+        Raises:
+            ActorStateError: The actor has one already, or `supervisor` was started before.
+            ActorDownError: The actor has ended or is ending.
+            StartError: A child did not start.
+            Abort: A child's start raised it.
+        """
+        await self._cell.supervise(supervisor, by=self.by)
 
     def defer(self) -> Reply:
         """Answer this message later: what `receive` returns is then not the answer.

@@ -10,133 +10,26 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum, auto
 
-from mnemosyne_core.clock import Clock
-from mnemosyne_core.errors import ActorDownError, ActorStateError, StartError, UnknownChildError
+from mnemosyne_core.errors import ActorStateError, UnknownChildError
 from mnemosyne_core.events import (
+    ChildIgnored,
     ChildLeaked,
+    ChildShutdownFailed,
     ChildStarted,
     ChildStartFailed,
     ChildTerminated,
     Fact,
+    LeakEnded,
     MessageDropped,
-    Recorder,
+    Occasion,
 )
+from mnemosyne_core.supervision._child import Child, FailedStart
 from mnemosyne_core.supervision._exit import Exit, ExitKind
 from mnemosyne_core.supervision._incarnation import Body, Incarnation, Place
-from mnemosyne_core.supervision._news import News
+from mnemosyne_core.supervision._info import ChildState
 from mnemosyne_core.supervision._restart import Restart
-from mnemosyne_core.supervision._spec import ChildKind, ChildSpec
-
-
-class ChildState(StrEnum):
-    """What a child is doing."""
-
-    RUNNING = auto()
-    RESTARTING = auto()
-    """It ended, and its supervisor is about to start it, or to try again."""
-
-    STOPPED = auto()
-    """It has ended or never started; its spec is kept."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildInfo:
-    """A child as it is in one moment."""
-
-    id: str
-    path: str
-    kind: ChildKind
-    state: ChildState
-    incarnation: int
-    """Counts the starts that were tried, from 1; 0 before the first."""
-
-    restarts: int
-    """How often its supervisor has restarted it, for its own or a sibling's sake."""
-
-    last_exit: str | None
-    """Why it ended last, in words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildCount:
-    """How many children a supervisor has."""
-
-    specs: int
-    active: int
-    """Those that run."""
-
-    supervisors: int
-    workers: int
-
-
-class Child:
-    """One row of the table: a spec and its present incarnation."""
-
-    def __init__(self, spec: ChildSpec, path: str) -> None:
-        """A child that has not been started."""
-        self.spec = spec
-        self.path = path
-        self.life: Incarnation | None = None
-        self.incarnation = 0
-        self.restarts = 0
-        self.restarting = False
-        self.last_exit: Exit | None = None
-
-    @property
-    def state(self) -> ChildState:
-        """What it is doing."""
-        if self.life is not None and self.life.did_start:
-            return ChildState.RUNNING
-        return ChildState.RESTARTING if self.restarting else ChildState.STOPPED
-
-    @property
-    def body(self) -> Body:
-        """What runs in its present incarnation.
-
-        Raises:
-            ActorDownError: Nothing does.
-        """
-        if self.life is None or not self.life.did_start:
-            last = f", last exit: {self.last_exit.reason}" if self.last_exit is not None else ""
-            raise ActorDownError(path=self.path, reason=f"{self.state}{last}")
-        return self.life.body
-
-    def info(self) -> ChildInfo:
-        """The child as it is now."""
-        return ChildInfo(
-            id=self.spec.id,
-            path=self.path,
-            kind=self.spec.kind,
-            state=self.state,
-            incarnation=self.incarnation,
-            restarts=self.restarts,
-            last_exit=self.last_exit.reason if self.last_exit is not None else None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class FailedStart:
-    """A start that came to nothing, and the event that says so."""
-
-    child: Child
-    end: Exit
-    seq: int | None
-
-    def error(self, *, undone: bool) -> BaseException:
-        """What to raise for it: a `StartError`, or an abort as itself.
-
-        Args:
-            undone: Whether the whole supervisor was starting, and is undone.
-        """
-        cause = self.end.error
-        if cause is not None and not isinstance(cause, Exception):
-            return cause
-        start_error = StartError(path=self.child.path, reason=self.end.reason, undone=undone)
-        start_error.__cause__ = cause
-        return start_error
+from mnemosyne_core.supervision._spec import ChildSpec
 
 
 class Children:
@@ -144,36 +37,27 @@ class Children:
 
     def __init__(
         self,
+        place: Place,
         *,
-        supervisor: str,
         prefix: str,
-        recorder: Recorder,
-        clock: Clock,
-        kill_grace_s: float,
-        news: News,
+        forgets: bool,
         embody: Callable[[ChildSpec, Place], Body],
         on_exit: Callable[[Child, Incarnation], None],
     ) -> None:
         """No children yet.
 
         Args:
-            supervisor: Their supervisor's path.
+            place: Their supervisor's; they are given the same things.
             prefix: What their paths begin with.
-            recorder: Where their starts and ends are recorded.
-            clock: What they are given.
-            kill_grace_s: How long a cancelled child has to end, in seconds.
-            news: Told of every start and end.
+            forgets: Whether the spec of a child that has ended for good goes with it.
             embody: Calls a spec's `start` and makes something that can run of the result.
             on_exit: Called when an incarnation has ended, whoever wanted that.
         """
         self.failure: BaseException | None = None
         """What makes going on impossible: an abort, or a recorder that fails."""
-        self._supervisor = supervisor
+        self._place = place
         self._prefix = prefix
-        self._recorder = recorder
-        self._clock = clock
-        self._kill_grace_s = kill_grace_s
-        self._news = news
+        self._forgets = forgets
         self._embody = embody
         self._on_exit = on_exit
         self._table: dict[str, Child] = {}
@@ -182,10 +66,23 @@ class Children:
 
     # --- the table ---------------------------------------------------------------------
 
+    def __len__(self) -> int:
+        """How many children there are."""
+        return len(self._table)
+
     @property
     def ids(self) -> tuple[str, ...]:
         """The children's ids."""
         return tuple(self._table)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The children's paths."""
+        return tuple(child.path for child in self._table.values())
+
+    def path_of(self, child_id: str) -> str:
+        """The path that a child called `child_id` has, or would have."""
+        return self._prefix + child_id
 
     def all(self) -> tuple[Child, ...]:
         """The children."""
@@ -203,7 +100,7 @@ class Children:
         """
         child = self._table.get(child_id)
         if child is None:
-            raise UnknownChildError(supervisor=self._supervisor, child=child_id, known=self.ids)
+            raise UnknownChildError(supervisor=self._place.path, child=child_id, known=self.ids)
         return child
 
     def get_stopped(self, child_id: str) -> Child:
@@ -222,36 +119,42 @@ class Children:
 
     def add(self, spec: ChildSpec) -> Child:
         """Enter a child that has not been started, as the last one."""
-        child = Child(spec, self._prefix + spec.id)
+        child = Child(spec, self.path_of(spec.id), self._place.given.leaks)
         self._table[spec.id] = child
         return child
 
     def remove(self, child: Child) -> None:
-        """Forget a child that does not run."""
+        """Forget a child that does not run; harmless when it is forgotten already."""
         self._table.pop(child.spec.id, None)
+
+    def retire(self, child: Child) -> None:
+        """A child has ended for good, or had nothing to run: forget it if that is the way here."""
+        if self._forgets or child.spec.restart is Restart.TEMPORARY:
+            self.remove(child)
 
     # --- start -------------------------------------------------------------------------
 
-    async def start(self, child: Child, *, by: int | None) -> FailedStart | None:
-        """Start `child` and wait until its start has succeeded or failed."""
+    async def start(
+        self, child: Child, *, by: int | None, occasion: Occasion
+    ) -> FailedStart | None:
+        """Start `child` and wait until its start has succeeded or failed.
+
+        A start that says that there is nothing to run has not failed; there is no
+        incarnation after it all the same.
+        """
         if self._no_more_starts:
             return FailedStart(child, Exit(ExitKind.SHUTDOWN), None)
         child.incarnation += 1
         place = Place(
-            path=child.path,
-            incarnation=child.incarnation,
-            by=by,
-            recorder=self._recorder,
-            clock=self._clock,
-            kill_grace_s=self._kill_grace_s,
-            news=self._news,
+            path=child.path, incarnation=child.incarnation, by=by, given=self._place.given
         )
         try:
             body = self._embody(child.spec, place)
-        except BaseException as error:  # noqa: BLE001 - classified: a crash or an abort
-            end = Exit.of(error)
+        except BaseException as error:  # noqa: BLE001 - classified: ignored, a crash or an abort
+            end = Exit.of_start(error)
             self._note_abort(end)
-            return FailedStart(child, end, self._record_failed_start(child, end, by=by))
+            seq = self._note_no_start(child, end, by=by, occasion=occasion)
+            return None if end.kind is ExitKind.IGNORED else FailedStart(child, end, seq)
         life = Incarnation(body, place, child.spec, on_end=lambda life: self._ended(child, life))
         child.life = self._starting = life
         try:
@@ -259,12 +162,11 @@ class Children:
         finally:
             self._starting = None
         if life.did_start:
-            child.restarting = False
-            fact = ChildStarted(child=child.spec.id, incarnation=child.incarnation)
-            self.record(fact, agent=child.path, by=by)
-            self._news.announce()
+            self._note_start(child, by=by, occasion=occasion)
             return None
-        return FailedStart(child, life.ended.result(), self.bury(child, by=by))
+        end = life.ended.result()
+        seq = self.bury(child, by=by, occasion=occasion)
+        return None if end.kind is ExitKind.IGNORED else FailedStart(child, end, seq)
 
     def forbid_starts(self) -> None:
         """Start nobody from now on, and interrupt a start that is under way."""
@@ -272,9 +174,46 @@ class Children:
         if self._starting is not None:
             self._starting.stop()
 
+    def _note_start(self, child: Child, *, by: int | None, occasion: Occasion) -> None:
+        child.forget_restart()
+        fact = ChildStarted(
+            child=child.spec.id,
+            incarnation=child.incarnation,
+            leaked=child.leaked,
+            supervisor=self._place.path,
+            occasion=occasion,
+        )
+        self.record(fact, agent=child.path, by=by)
+        self._place.given.news.announce()
+
+    def _note_no_start(
+        self, child: Child, end: Exit, *, by: int | None, occasion: Occasion
+    ) -> int | None:
+        child.last_exit = end
+        self._place.given.news.announce()
+        if end.kind is not ExitKind.IGNORED:
+            failed = ChildStartFailed(
+                child=child.spec.id,
+                incarnation=child.incarnation,
+                reason=end.reason,
+                supervisor=self._place.path,
+                occasion=occasion,
+            )
+            return self.record(failed, agent=child.path, by=by)
+        child.forget_restart()
+        self.retire(child)
+        ignored = ChildIgnored(
+            child=child.spec.id,
+            incarnation=child.incarnation,
+            reason=str(end.error),
+            supervisor=self._place.path,
+            occasion=occasion,
+        )
+        return self.record(ignored, agent=child.path, by=by)
+
     # --- end ---------------------------------------------------------------------------
 
-    async def stop(self, child: Child, *, by: int | None) -> int | None:
+    async def stop(self, child: Child, *, by: int | None, occasion: Occasion) -> int | None:
         """End `child` within the time that its spec gives it.
 
         Returns:
@@ -286,13 +225,21 @@ class Children:
         life.stop(by=by)
         if not life.ended.done():
             await asyncio.wait((life.ended,))
-        return self.bury(child, by=by)
+        return self.bury(child, by=by, occasion=occasion)
 
     async def stop_all(self, *, by: int | None) -> None:
-        """End everybody, the last one started first."""
+        """End everybody, the last one started first, one after the other."""
         for child in reversed(self.all()):
-            child.restarting = False
-            await self.stop(child, by=by)
+            child.forget_restart()
+            await self.stop(child, by=by, occasion=Occasion.SHUTDOWN)
+
+    async def stop_together(self, *, by: int | None) -> None:
+        """End everybody at once: it takes as long as the one that takes longest."""
+        for child in reversed(self.all()):
+            child.forget_restart()
+            if child.life is not None:
+                child.life.stop(by=by)
+        await self.stop_all(by=by)
 
     async def kill_all(self, *, by: int | None) -> None:
         """Cancel everybody at once and bury them; takes the grace period at most.
@@ -301,7 +248,7 @@ class Children:
         """
         children = tuple(reversed(self.all()))
         for child in children:
-            child.restarting = False
+            child.forget_restart()
             if child.life is not None:
                 child.life.kill(by=by)
         for child in children:
@@ -311,14 +258,17 @@ class Children:
                 except asyncio.CancelledError:
                     # Whoever sends it waits for what is being done here already.
                     continue
-            self.bury(child, by=by)
+            self.bury(child, by=by, occasion=Occasion.SHUTDOWN)
 
-    def bury(self, child: Child, *, by: int | None = None) -> int | None:
+    def bury(
+        self, child: Child, *, by: int | None = None, occasion: Occasion = Occasion.RUNNING
+    ) -> int | None:
         """Record the end of `child`'s incarnation, which has come, and let go of it.
 
         Args:
             child: A child whose incarnation has ended; nothing happens without one.
             by: What led to the end if the supervisor wanted it.
+            occasion: What the supervisor wanted it for, or started it for.
 
         Returns:
             The sequence number of the event.
@@ -328,21 +278,12 @@ class Children:
             return None
         end = life.ended.result()
         child.life = None
-        child.last_exit = end
-        self._news.announce()
-        if life.did_start:
-            seq = self._record_end(child, life, end, by=by)
+        if not life.did_start:
+            seq = self._note_no_start(child, end, by=by, occasion=occasion)
         else:
-            seq = self._record_failed_start(child, end, by=by)
+            seq = self._note_end(child, life, end, by=by, occasion=occasion)
         if life.leaked:
-            patience_s = child.spec.shutdown_s
-            fact = ChildLeaked(
-                child=child.spec.id,
-                shutdown_s=patience_s if math.isfinite(patience_s) else self._kill_grace_s,
-            )
-            self.record(fact, agent=child.path, by=seq)
-        if life.did_start and child.spec.restart is Restart.TEMPORARY:
-            self.remove(child)
+            self._note_leak(child, life, by=seq)
         return seq
 
     def record(self, fact: Fact, *, agent: str, by: int | None) -> int | None:
@@ -355,31 +296,62 @@ class Children:
             The event's sequence number.
         """
         try:
-            return self._recorder.record(fact, agent=agent, by=by).seq
+            return self._place.given.recorder.record(fact, agent=agent, by=by).seq
         except BaseException as error:  # noqa: BLE001 - kept; the children must be stopped first
             self._note_failure(error)
             return None
 
-    def _record_end(
-        self, child: Child, life: Incarnation, end: Exit, *, by: int | None
+    def _note_end(
+        self, child: Child, life: Incarnation, end: Exit, *, by: int | None, occasion: Occasion
     ) -> int | None:
+        child.last_exit = end
+        backoff = child.spec.backoff
+        if backoff is not None and life.ran_s >= backoff.stable_s:
+            child.in_a_row = 0
+        if child.spec.restart is Restart.TEMPORARY:
+            self.remove(child)
+        self._place.given.news.announce()
+        occasion = occasion if life.asked else Occasion.RUNNING
         fact = ChildTerminated(
             child=child.spec.id,
             incarnation=life.number,
             reason=end.reason,
             abnormal=end.abnormal or end.error is not None,
+            supervisor=self._place.path,
+            occasion=occasion,
         )
-        cause = by if life.asked else life.body.by
-        seq = self.record(fact, agent=child.path, by=cause)
+        seq = self.record(fact, agent=child.path, by=by if life.asked else life.body.by)
         for message in life.body.dropped:
             dropped = MessageDropped(message=type(message).__name__, reason=end.reason)
             self.record(dropped, agent=child.path, by=seq)
+        if life.asked and (end.kind is ExitKind.CRASH or _was_killed(life, end)):
+            failed = ChildShutdownFailed(
+                child=child.spec.id,
+                incarnation=life.number,
+                reason=end.reason,
+                supervisor=self._place.path,
+                occasion=occasion,
+            )
+            self.record(failed, agent=child.path, by=seq)
         return seq
 
-    def _record_failed_start(self, child: Child, end: Exit, *, by: int | None) -> int | None:
-        child.last_exit = end
-        fact = ChildStartFailed(child=child.spec.id, reason=end.reason)
-        return self.record(fact, agent=child.path, by=by)
+    def _note_leak(self, child: Child, life: Incarnation, *, by: int | None) -> None:
+        patience_s = child.spec.shutdown_s
+        fact = ChildLeaked(
+            child=child.spec.id,
+            incarnation=life.number,
+            shutdown_s=patience_s if math.isfinite(patience_s) else self._place.given.kill_grace_s,
+            supervisor=self._place.path,
+        )
+        seq = self.record(fact, agent=child.path, by=by)
+
+        def ended() -> None:
+            over = LeakEnded(child=child.spec.id, incarnation=life.number, leaked=child.leaked)
+            self.record(over, agent=child.path, by=seq)
+
+        self._place.given.leaks.add(child.path, life, on_end=ended)
+
+    # --- what ends the supervisor ------------------------------------------------------
 
     def _ended(self, child: Child, life: Incarnation) -> None:
         self._note_abort(life.ended.result())
@@ -396,3 +368,8 @@ class Children:
         is_graver = isinstance(self.failure, Exception) and not isinstance(error, Exception)
         if self.failure is None or is_graver:
             self.failure = error
+
+
+def _was_killed(life: Incarnation, end: Exit) -> bool:
+    """Whether its supervisor had to kill it; one that was left behind is reported as that."""
+    return end.kind is ExitKind.KILLED and life.overran and not life.leaked

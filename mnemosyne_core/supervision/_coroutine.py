@@ -5,22 +5,29 @@ from __future__ import annotations
 import inspect
 from collections.abc import Coroutine
 
-from mnemosyne_core.supervision._exit import Exit
-from mnemosyne_core.supervision._incarnation import Body, Incarnation
+from mnemosyne_core.supervision._exit import LOOP_BREAKERS, Exit
+from mnemosyne_core.supervision._incarnation import Body, Incarnation, Place
 
 
 class CoroutineBody(Body):
     """One run of a coroutine."""
 
-    def __init__(self, coroutine: Coroutine[object, object, object]) -> None:
+    def __init__(self, coroutine: Coroutine[object, object, object], place: Place) -> None:
         """The body of `coroutine`, which must not have been awaited."""
         self._coroutine = coroutine
+        self._place = place
         self._asked = False
 
-    async def run(self, life: Incarnation) -> None:
+    async def run(self, life: Incarnation) -> Exit | None:
         """Await the coroutine."""
         life.announce_started()
-        await self._coroutine
+        try:
+            if self._place.given.failpoints is not None:
+                await self._place.given.failpoints.coroutine(self._place)
+            await self._coroutine
+        except LOOP_BREAKERS as error:
+            return Exit.of(error)
+        return None
 
     def ask_to_stop(self, life: Incarnation, *, by: int | None) -> None:  # noqa: ARG002
         """Cancel it; without a mailbox there is no other way to ask."""

@@ -15,13 +15,31 @@ import contextvars
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
+from typing import Any
 
 from mnemosyne_core import lane
 from mnemosyne_core.clock import Clock
+from mnemosyne_core.errors import StartTimeoutError
 from mnemosyne_core.events import Recorder
+from mnemosyne_core.failpoints import Failpoints
 from mnemosyne_core.supervision._exit import Exit, ExitKind
+from mnemosyne_core.supervision._leaks import Leaks
 from mnemosyne_core.supervision._news import News
 from mnemosyne_core.supervision._spec import ChildKind, ChildSpec, Shutdown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What all who stand below one supervisor are given alike."""
+
+    recorder: Recorder
+    clock: Clock
+    random: Random
+    kill_grace_s: float
+    news: News
+    leaks: Leaks
+    failpoints: Failpoints | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +51,7 @@ class Place:
     by: int | None
     """Sequence number of the event that led to this start."""
 
-    recorder: Recorder
-    clock: Clock
-    kill_grace_s: float
-    news: News
+    given: Given
 
 
 class Body(abc.ABC):
@@ -53,6 +68,16 @@ class Body(abc.ABC):
     def dropped(self) -> tuple[object, ...]:
         """Messages that it will never take."""
         return ()
+
+    @property
+    def tasks(self) -> tuple[asyncio.Task[Any], ...]:
+        """Tasks of its own that have not ended."""
+        return ()
+
+    @property
+    def owned(self) -> Incarnation | None:
+        """One that it started itself, that ends with it, and that must be over before it."""
+        return None
 
     @abc.abstractmethod
     async def run(self, life: Incarnation) -> Exit | None:
@@ -102,23 +127,37 @@ class Incarnation:
         """Whether it would not end and was left behind."""
         self.asked = False
         """Whether the supervisor wanted the end."""
+        self.overran = False
+        """Whether its time was up before it had ended, so that it was cancelled."""
+        self.ran_s = 0.0
+        """How long it ran once it had started, at its end, in seconds of the loop's time."""
+        self._started_s = 0.0
         self._killed = False
+        self._overran_start = False
         self._spec = spec
         self._place = place
         self._on_end = on_end
         self._timer: asyncio.TimerHandle | None = None
+        """Until the end is overdue."""
+        self._start_timer: asyncio.TimerHandle | None = None
         context = contextvars.copy_context()
         context.run(lane.current.set, lane.Lane(place.path))
         self.task: asyncio.Task[Exit | None] = loop.create_task(
             body.run(self), name=f"{place.path}#{place.incarnation}", context=context
         )
         self.task.add_done_callback(self._task_ended)
+        if spec.start_timeout_s is not None:
+            self._start_timer = loop.call_later(spec.start_timeout_s, self._interrupt_start)
 
     # --- said by the body --------------------------------------------------------------
 
     def announce_started(self) -> None:
-        """The start has succeeded."""
+        """The start has succeeded; too late if it was interrupted for its length."""
+        if self._overran_start:
+            return
         self.did_start = True
+        self._started_s = asyncio.get_running_loop().time()
+        self._disarm_start()
         if not self.started.done():
             self.started.set_result(None)
 
@@ -133,6 +172,7 @@ class Incarnation:
         if self.ended.done():
             return
         self.asked = True
+        self._disarm_start()
         if self._spec.shutdown is Shutdown.BRUTAL_KILL:
             self.kill(by=by)
         else:
@@ -144,24 +184,45 @@ class Incarnation:
         if self.ended.done() or self._killed:
             return
         self.asked = self._killed = True
+        self._disarm_start()
         self.body.ask_to_stop(self, by=by)
         self._overdue()
 
     # --- the end -----------------------------------------------------------------------
 
+    def _interrupt_start(self) -> None:
+        self._overran_start = True
+        self.stop()
+
     def _arm(self) -> None:
-        if self._timer is None and self._spec.shutdown_s < math.inf and not self.ended.done():
+        if self._timer is not None or self._killed or self.ended.done():
+            return
+        if self._spec.shutdown_s < math.inf:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._spec.shutdown_s, self._overdue)
+            self._timer = loop.call_later(self._spec.shutdown_s, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self.overran = True
+        self._overdue()
 
     def _overdue(self) -> None:
         self._killed = True
         self.task.cancel()
         self._disarm()
         # A supervisor is never left behind: it bounds its own children, so it does end.
-        if self.body.kind is ChildKind.WORKER:
+        if self.body.kind is ChildKind.SUPERVISOR:
+            return
+        owned = self.body.owned
+        if owned is None or owned.ended.done():
+            self._grant_grace()
+        else:
+            owned.kill()
+            owned.ended.add_done_callback(lambda _: self._grant_grace())
+
+    def _grant_grace(self) -> None:
+        if not self.ended.done():
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._place.kill_grace_s, self._leave_behind)
+            self._timer = loop.call_later(self._place.given.kill_grace_s, self._leave_behind)
 
     def _leave_behind(self) -> None:
         self.leaked = True
@@ -178,7 +239,7 @@ class Incarnation:
 
     def _classify(self, task: asyncio.Task[Exit | None], error: BaseException | None) -> Exit:
         if error is not None:
-            return Exit.of(error)
+            return Exit.of(error) if self.did_start else Exit.of_start(error)
         if task.cancelled():
             wanted = self.asked and (
                 not self._killed or self._spec.shutdown is Shutdown.BRUTAL_KILL
@@ -191,6 +252,13 @@ class Incarnation:
 
     def _finish(self, end: Exit) -> None:
         self._disarm()
+        self._disarm_start()
+        timeout_s = self._spec.start_timeout_s
+        if self._overran_start and timeout_s is not None and end.kind is not ExitKind.ABORT:
+            late = StartTimeoutError(path=self._place.path, timeout_s=timeout_s)
+            end = Exit(ExitKind.CRASH, late)
+        if self.did_start:
+            self.ran_s = asyncio.get_running_loop().time() - self._started_s
         self.body.ended(end)
         self.ended.set_result(end)
         if not self.started.done():
@@ -201,3 +269,8 @@ class Incarnation:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _disarm_start(self) -> None:
+        if self._start_timer is not None:
+            self._start_timer.cancel()
+            self._start_timer = None

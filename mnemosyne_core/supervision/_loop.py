@@ -1,10 +1,10 @@
 """A supervisor's loop: one command after the other, until it is over.
 
-A command is the exit of a child, another try at a restart, or a request by hand.
+A command is the exit of a child, a restart that is due, or a request by hand.
 The loop has a task of its own and finishes one command before it takes the next,
 so a group of children is always taken through a restart as a whole, whatever
-happens meanwhile to whoever asked. Between two tries at a restart the others have
-their turn.
+happens meanwhile to whoever asked. Between two tries at a restart, and while one
+is delayed, the others have their turn.
 """
 
 from __future__ import annotations
@@ -15,24 +15,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from mnemosyne_core.clock import Clock
 from mnemosyne_core.errors import (
     ActorDownError,
     ActorStateError,
-    ChildSpecError,
-    RestartIntensityError,
+    ChildExistsError,
+    NameInUseError,
+    TooManyChildrenError,
 )
-from mnemosyne_core.events import Recorder, RestartIntensityReached
-from mnemosyne_core.supervision._children import (
-    Child,
-    ChildInfo,
-    Children,
-    ChildState,
-    FailedStart,
-)
+from mnemosyne_core.events import Occasion
+from mnemosyne_core.supervision._child import Child
+from mnemosyne_core.supervision._children import Children
+from mnemosyne_core.supervision._ending import Ending
 from mnemosyne_core.supervision._exit import Exit, ExitKind
 from mnemosyne_core.supervision._incarnation import Body, Incarnation, Place
-from mnemosyne_core.supervision._intensity import RestartIntensity, RestartWindow
+from mnemosyne_core.supervision._info import ChildInfo, ChildState
+from mnemosyne_core.supervision._intensity import RestartIntensity
 from mnemosyne_core.supervision._mailbox import Mailbox
 from mnemosyne_core.supervision._restart import (
     AutoShutdown,
@@ -40,8 +37,9 @@ from mnemosyne_core.supervision._restart import (
     should_restart,
     should_shut_down,
 )
+from mnemosyne_core.supervision._restarter import Restarter
 from mnemosyne_core.supervision._spec import ChildSpec, check_child_specs
-from mnemosyne_core.supervision._strategy import Strategy, affected
+from mnemosyne_core.supervision._strategy import Strategy
 
 T = TypeVar("T")
 
@@ -54,17 +52,12 @@ class Plan:
     strategy: Strategy
     intensity: RestartIntensity
     auto_shutdown: AutoShutdown
+    dynamic: bool = False
+    """Whether its children come and go: those that ended for good are forgotten, and at the
+    end they are stopped together."""
 
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Why the loop is over."""
-
-    failure: BaseException | None = None
-    """What was not asked for; `None` for a stop."""
-
-    by: int | None = None
-    """Sequence number of the event that led to it."""
+    max_children: int | None = None
+    """How many there may be; `None` for any number."""
 
 
 _Command = Callable[[], Awaitable[Ending | None]]
@@ -74,42 +67,35 @@ class SupervisorLoop:
     """What a supervisor does from its start to its end."""
 
     def __init__(
-        self,
-        plan: Plan,
-        place: Place,
-        *,
-        prefix: str,
-        recorder: Recorder,
-        clock: Clock,
-        embody: Callable[[ChildSpec, Place], Body],
+        self, plan: Plan, place: Place, *, prefix: str, embody: Callable[[ChildSpec, Place], Body]
     ) -> None:
         """The loop of the supervisor at `place`, not yet running.
 
         Args:
             plan: What the supervisor was made with.
-            place: Where it stands.
+            place: Where it stands; its children are given the same things.
             prefix: What its children's paths begin with.
-            recorder: Where everything is recorded.
-            clock: Tells when restarts happen.
             embody: Calls a spec's `start` and makes something that can run of the result.
         """
         self.over: Ending | None = None
         """Set once the end has begun."""
         self.children = Children(
-            supervisor=place.path,
+            place,
             prefix=prefix,
-            recorder=recorder,
-            clock=clock,
-            kill_grace_s=place.kill_grace_s,
-            news=place.news,
+            forgets=plan.dynamic,
             embody=embody,
             on_exit=self._note_exit,
         )
         self._plan = plan
         self._place = place
-        self._clock = clock
-        self._window = RestartWindow(plan.intensity)
         self._inbox: Mailbox[_Command] = Mailbox(path=place.path)
+        self._restarter = Restarter(
+            self.children,
+            place,
+            strategy=plan.strategy,
+            intensity=plan.intensity,
+            later=self._inbox.put_nowait,
+        )
         self._calls: dict[asyncio.Future[Any], None] = {}
 
     async def run(self, life: Incarnation) -> Exit:
@@ -118,14 +104,19 @@ class SupervisorLoop:
         try:
             self.over = await self._until_ending(life)
             children.forbid_starts()
-            await children.stop_all(by=self.over.by)
+            if self._place.given.failpoints is not None:
+                await self._place.given.failpoints.stopping(self._place.path, children.paths)
+            if self._plan.dynamic:
+                await children.stop_together(by=self.over.by)
+            else:
+                await children.stop_all(by=self.over.by)
         except asyncio.CancelledError:
             self.over = self.over or Ending()
             children.forbid_starts()
             await children.kill_all(by=self.over.by)
             if children.failure is None:
                 raise
-        return _exit_for(children.failure or self.over.failure)
+        return self.over.exit(children.failure)
 
     def ask_to_stop(self, *, by: int | None) -> None:
         """Stop before anything else that waits; a start under way is interrupted."""
@@ -192,7 +183,9 @@ class SupervisorLoop:
     async def _start_all(self) -> Ending | None:
         children = self.children
         for spec in self._plan.specs:
-            failed = await children.start(children.add(spec), by=self._place.by)
+            failed = await children.start(
+                children.add(spec), by=self._place.by, occasion=Occasion.START
+            )
             if children.failure is not None:
                 return Ending(children.failure)
             if failed is not None:
@@ -215,125 +208,94 @@ class SupervisorLoop:
         if self.children.failure is not None:
             return Ending(self.children.failure, seq)
         if should_restart(child.spec.restart, end):
-            return await self._restart(child, reason=end.reason, by=seq)
+            return await self._restarter.restart(child, reason=end.reason, by=seq)
+        self.children.retire(child)
+        return Ending(by=seq) if self._ends_with(child) else None
+
+    def _ends_with(self, child: Child) -> bool:
+        """Whether the supervisor is over now that `child` has ended for good."""
+        if not child.spec.significant:
+            return False
         others_active = sum(
             other.spec.significant and other.state is not ChildState.STOPPED
             for other in self.children.all()
             if other is not child
         )
-        ends = should_shut_down(
-            self._plan.auto_shutdown,
-            significant=child.spec.significant,
-            others_active=others_active,
+        return should_shut_down(
+            self._plan.auto_shutdown, significant=True, others_active=others_active
         )
-        return Ending(by=seq) if ends else None
-
-    async def _restart(self, child: Child, *, reason: str, by: int | None) -> Ending | None:
-        if not self._window.record(self._clock.monotonic()):
-            return self._give_up(child, reason=reason, by=by)
-        child.restarting = True
-        children = self.children
-        ids = affected(self._plan.strategy, children.ids, child.spec.id)
-        group = [children.get(child_id) for child_id in ids]
-        for member in reversed(group):
-            await children.stop(member, by=by)
-            member.restarting = member.spec.restart is not Restart.TEMPORARY
-        for member in group:
-            if children.failure is not None:
-                return Ending(children.failure, by)
-            if member.restarting:
-                failed = await children.start(member, by=by)
-                if failed is not None:
-                    self._try_again_later(failed, group)
-                    return None
-                member.restarts += 1
-        return None
-
-    def _try_again_later(self, failed: FailedStart, group: list[Child]) -> None:
-        # Through the inbox, so that requests by hand are served between two tries.
-        for member in group:
-            member.restarting = member is failed.child
-        tried = failed.child.incarnation
-
-        async def try_again() -> Ending | None:
-            child = failed.child
-            if not child.restarting or child.incarnation != tried:
-                return None
-            return await self._restart(child, reason=failed.end.reason, by=failed.seq)
-
-        self._inbox.put_nowait(try_again)
-
-    def _give_up(self, child: Child, *, reason: str, by: int | None) -> Ending:
-        child.restarting = False
-        path, intensity = self._place.path, self._plan.intensity
-        fact = RestartIntensityReached(
-            supervisor=path, max_restarts=intensity.max_restarts, period_s=intensity.period_s
-        )
-        seq = self.children.record(fact, agent=path, by=by)
-        error = RestartIntensityError(
-            path=path,
-            max_restarts=intensity.max_restarts,
-            period_s=intensity.period_s,
-            reason=f"{child.path}: {reason}",
-        )
-        return Ending(error, seq)
 
     # --- requests by hand, run by `call` -----------------------------------------------
 
     async def start_child(self, spec: ChildSpec, by: int | None) -> ChildInfo:
         """Add a child and start it."""
         check_child_specs((spec,), auto_shutdown=self._plan.auto_shutdown)
-        children = self.children
+        children, path = self.children, self._place.path
+        if self._place.given.failpoints is not None:
+            again = partial(self.start_child, spec, by)
+            await self._place.given.failpoints.starting_child(children.path_of(spec.id), again)
         present = children.find(spec.id)
         if present is not None:
-            hint = (
-                "use restart_child, or delete_child first"
-                if present.state is ChildState.STOPPED
-                else "give the new one an id of its own"
-            )
-            raise ChildSpecError(
-                f"supervisor {self._place.path} has a child {spec.id!r}, which is "
-                f"{present.state}; {hint}"
-            )
+            raise ChildExistsError(supervisor=path, child=spec.id, state=present.state)
+        most = self._plan.max_children
+        if most is not None and len(children) >= most:
+            raise TooManyChildrenError(supervisor=path, max_children=most, count=len(children))
         child = children.add(spec)
-        failed = await children.start(child, by=by)
-        if failed is not None:
-            children.remove(child)
-            raise failed.error(undone=False)
+        try:
+            await self._start_by_hand(child, by)
+        except BaseException:
+            # Not while it is starting: what interrupts the loop has to find it.
+            if child.life is None:
+                children.remove(child)
+            raise
         return child.info()
 
     async def terminate_child(self, child_id: str, by: int | None) -> None:
         """Stop a child, or stop trying to restart it."""
         child = self.children.get(child_id)
-        child.restarting = False
-        await self.children.stop(child, by=by)
+        await self.children.stop(child, by=by, occasion=Occasion.SHUTDOWN)
+        await self._restarter.leave_out(child)
+        self.children.retire(child)
 
     async def restart_child(self, child_id: str, by: int | None) -> ChildInfo:
-        """Start a child that is stopped."""
-        child = self.children.get_stopped(child_id)
-        failed = await self.children.start(child, by=by)
-        if failed is not None:
-            raise failed.error(undone=False)
+        """Start a child that is stopped, or is to be restarted later."""
+        child = self.children.get(child_id)
+        if child.restarting:
+            failed = await self._restarter.hurry(child)
+            if failed is not None:
+                raise failed.error(undone=False)
+        else:
+            await self._start_by_hand(self.children.get_stopped(child_id), by)
         return child.info()
 
     async def replace_child(self, child_id: str, by: int | None) -> ChildInfo:
         """Stop a child and start it again, as one step."""
         child = self.children.get(child_id)
+        if child.restarting:
+            return await self.restart_child(child_id, by)
         if child.spec.restart is Restart.TEMPORARY:
             raise ActorStateError(
                 path=child.path,
                 state="temporary",
                 hint="it is forgotten when it stops; start another one",
             )
-        await self.terminate_child(child_id, by)
-        return await self.restart_child(child_id, by)
+        child.await_restart(by=by)
+        await self.children.stop(child, by=by, occasion=Occasion.SHUTDOWN)
+        await self._start_now(child, by)
+        return child.info()
 
     async def delete_child(self, child_id: str) -> None:
         """Forget a child that is stopped."""
         self.children.remove(self.children.get_stopped(child_id))
 
+    async def _start_by_hand(self, child: Child, by: int | None) -> None:
+        if child.leaked:
+            raise NameInUseError(path=child.path, leaked=child.leaked)
+        await self._start_now(child, by)
 
-def _exit_for(failure: BaseException | None) -> Exit:
-    if failure is None or isinstance(failure, RestartIntensityError):
-        return Exit(ExitKind.SHUTDOWN, failure)
-    return Exit.of(failure)
+    async def _start_now(self, child: Child, by: int | None) -> None:
+        failed = await self.children.start(child, by=by, occasion=Occasion.START)
+        if failed is not None:
+            child.forget_restart()
+            self.children.retire(child)
+            raise failed.error(undone=False)

@@ -12,11 +12,22 @@ import asyncio
 import contextlib
 import math
 from collections import deque
+from enum import StrEnum, auto
 from typing import Generic, TypeVar
 
 from mnemosyne_core.errors import ChildSpecError, MailboxFullError
 
 T = TypeVar("T")
+
+
+class Overflow(StrEnum):
+    """What becomes of a sender that finds a mailbox full."""
+
+    WAIT = auto()
+    """It waits for room: back-pressure."""
+
+    REJECT = auto()
+    """It is refused at once, also where it was ready to wait."""
 
 
 class MailboxClosedError(Exception):
@@ -26,12 +37,15 @@ class MailboxClosedError(Exception):
 class Mailbox(Generic[T]):
     """The messages that one receiver has still to take."""
 
-    def __init__(self, *, path: str, capacity: float = math.inf) -> None:
+    def __init__(
+        self, *, path: str, capacity: float = math.inf, overflow: Overflow = Overflow.WAIT
+    ) -> None:
         """An open, empty mailbox.
 
         Args:
             path: Its owner's path, for errors.
             capacity: How many messages may wait, system messages aside; at least 1.
+            overflow: What becomes of senders beyond that.
         """
         if not capacity >= 1:
             raise ChildSpecError(
@@ -39,6 +53,13 @@ class Mailbox(Generic[T]):
             )
         self._path = path
         self._capacity = capacity
+        try:
+            self._rejects = Overflow(overflow) is Overflow.REJECT
+        except ValueError:
+            raise ChildSpecError(
+                f"a mailbox that overflows must {' or '.join(Overflow)}, that of {path} is to "
+                f"{overflow!r}"
+            ) from None
         self._system: deque[T] = deque()
         self._messages: deque[T] = deque()
         # Invariant: somebody waits here only while `_messages` is full.
@@ -65,7 +86,9 @@ class Mailbox(Generic[T]):
         if self._closed:
             raise MailboxClosedError
         if len(self._messages) >= self._capacity:
-            raise MailboxFullError(path=self._path, capacity=int(self._capacity))
+            raise MailboxFullError(
+                path=self._path, capacity=int(self._capacity), can_wait=not self._rejects
+            )
         self._messages.append(message)
         self._wake()
 
@@ -76,13 +99,11 @@ class Mailbox(Generic[T]):
         cannot tell: the message stays.
 
         Raises:
+            MailboxFullError: There is no room, and the mailbox rejects.
             MailboxClosedError: The mailbox is closed, or was while the sender waited.
         """
-        if self._closed:
-            raise MailboxClosedError
-        if len(self._messages) < self._capacity:
-            self._messages.append(message)
-            self._wake()
+        if self._closed or self._rejects or len(self._messages) < self._capacity:
+            self.put_nowait(message)
             return
         admitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (admitted, message)
@@ -101,6 +122,11 @@ class Mailbox(Generic[T]):
         """Put `message` before all users' messages; never refused, also when closed."""
         self._system.append(message)
         self._wake()
+
+    def take_back(self, message: T) -> None:
+        """Forget a system message, if nobody has taken it."""
+        with contextlib.suppress(ValueError):
+            self._system.remove(message)
 
     async def get(self) -> T:
         """Take the next message; a cancelled `get` has taken none."""
@@ -124,9 +150,11 @@ class Mailbox(Generic[T]):
     def close(self) -> list[T]:
         """Take no more messages, and hand back those that nobody took.
 
-        Senders that wait for room fail with `MailboxClosedError` and keep their messages.
+        System messages that nobody took are forgotten. Senders that wait for room fail
+        with `MailboxClosedError` and keep their messages.
         """
         self._closed = True
+        self._system.clear()
         waiting = list(self._messages)
         self._messages.clear()
         while self._senders:

@@ -10,6 +10,7 @@ from mnemosyne_core.errors import AskTimeoutError
 
 if TYPE_CHECKING:
     from mnemosyne_core.supervision._cell import ActorCell
+    from mnemosyne_core.supervision._exit import Exit
 
 
 class Reply:
@@ -51,7 +52,7 @@ class Envelope:
     deferred: bool = False
 
 
-_TO_NOBODY = Reply(None)
+TO_NOBODY = Reply(None)
 """The reply to every message that was sent and not asked."""
 
 
@@ -92,9 +93,10 @@ class Ref:
             by: Sequence number of the event that led to it.
 
         Raises:
+            MailboxFullError: There is no room, and the actor's mailbox rejects.
             ActorDownError: The actor has ended or is ending, or was while this waited.
         """
-        await self._cell.deliver(Envelope(message, by, _TO_NOBODY))
+        await self._cell.deliver(Envelope(message, by, TO_NOBODY))
 
     def send_nowait(self, message: object, *, by: int | None = None) -> None:
         """Put `message` into the mailbox if there is room.
@@ -103,7 +105,7 @@ class Ref:
             MailboxFullError: There is none.
             ActorDownError: The actor has ended or is ending.
         """
-        self._cell.deliver_nowait(Envelope(message, by, _TO_NOBODY))
+        self._cell.deliver_nowait(Envelope(message, by, TO_NOBODY))
 
     async def ask(
         self, message: object, *, timeout_s: float | None = None, by: int | None = None
@@ -119,19 +121,22 @@ class Ref:
             What `receive` returned, or what the actor answered later.
 
         Raises:
+            MailboxFullError: There is no room, and the actor's mailbox rejects.
             AskTimeoutError: No answer in time; a late one is dropped.
             ActorDownError: The actor has ended or is ending, or ended before it answered.
             Abort: The actor ended with it; it is passed on as itself.
             BaseException: Whatever the actor chose with `Reply.fail`.
         """
-        with self._cell.awaiting_answer() as future:
+        cell = self._cell
+        future = cell.owe_answer()
+        try:
             envelope = Envelope(message, by, Reply(future))
             if timeout_s is None:
-                await self._cell.deliver(envelope)
+                await cell.deliver(envelope)
                 return await future
             try:
                 async with asyncio.timeout(timeout_s) as patience:
-                    await self._cell.deliver(envelope)
+                    await cell.deliver(envelope)
                     return await future
             except TimeoutError:
                 if not patience.expired():
@@ -140,7 +145,35 @@ class Ref:
                 if future.done() and not future.cancelled():
                     return future.result()
                 raise AskTimeoutError(path=self.path, timeout_s=timeout_s) from None
+        finally:
+            cell.forget_ask(future)
+
+    async def wait_down(self) -> Exit:
+        """Wait until the actor has ended, without asking it to.
+
+        Returns:
+            How it ended; at once if it has.
+        """
+        cell = self._cell
+        if cell.exit is not None:
+            return cell.exit
+        ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+
+        def tell(end: Exit) -> None:
+            if not ended.done():
+                ended.set_result(end)
+
+        cell.watch(tell)
+        try:
+            return await ended
+        finally:
+            cell.unwatch(tell)
 
     def __repr__(self) -> str:
         state = "alive" if self.is_alive else "down"
         return f"<Ref {self.path}#{self.incarnation} {state}>"
+
+
+def cell_of(ref: Ref) -> ActorCell:
+    """The machine behind `ref`, for the other parts of this package."""
+    return ref._cell

@@ -9,13 +9,14 @@ from enum import StrEnum, auto
 from typing import TYPE_CHECKING
 
 from mnemosyne_core.errors import ChildSpecError
+from mnemosyne_core.supervision._backoff import Backoff
 from mnemosyne_core.supervision._restart import AutoShutdown, Restart
 
 if TYPE_CHECKING:
     from mnemosyne_core.supervision._actor import Actor
-    from mnemosyne_core.supervision._supervisor import Supervisor
+    from mnemosyne_core.supervision._lifetime import Lifetime
 
-    Start = Callable[[], Actor | Supervisor | Coroutine[object, object, object]]
+    Start = Callable[[], Actor | Lifetime | Coroutine[object, object, object]]
 
 WORKER_SHUTDOWN_S = 5.0
 """How long a worker has to end when its spec does not say, in seconds."""
@@ -47,9 +48,17 @@ class ChildSpec:
 
     start: Start
     """Makes a new actor, a new supervisor, or a coroutine (so an `async def` without
-    arguments will do). Called for every start; what it returns must be new each time."""
+    arguments will do). Called for every start; what it returns must be new each time.
+    It may raise `Ignore`."""
+
+    start_timeout_s: float | None = None
+    """Seconds until a start that is not done is interrupted and has failed; `None` for any
+    time it takes. The siblings after it wait for it."""
 
     restart: Restart = Restart.PERMANENT
+
+    backoff: Backoff | None = None
+    """Delays before its restarts; `None` for none. Every one counts as a restart all the same."""
 
     shutdown: float | Shutdown | None = None
     """Seconds between asking and cancelling. `None` stands for 5 s, and for
@@ -69,6 +78,22 @@ class ChildSpec:
             raise ChildSpecError(
                 f"start of child {self.id!r} must be callable and make the child, "
                 f"got {self.start!r}"
+            )
+        _check_member(self.id, "restart", self.restart, Restart)
+        _check_member(self.id, "kind", self.kind, ChildKind)
+        if isinstance(self.shutdown, str):
+            _check_member(self.id, "shutdown", self.shutdown, Shutdown)
+        if self.start_timeout_s is not None and not (
+            math.isfinite(self.start_timeout_s) and self.start_timeout_s > 0
+        ):
+            raise ChildSpecError(
+                f"start_timeout_s of child {self.id!r} must be more than 0 s, "
+                f"got {self.start_timeout_s!r}; None is for any time it takes"
+            )
+        if self.backoff is not None and self.restart is Restart.TEMPORARY:
+            raise ChildSpecError(
+                f"child {self.id!r} is temporary and has a back-off, but it is never restarted; "
+                "make it permanent or transient, or leave backoff out"
             )
         if isinstance(self.shutdown, (int, float)) and not (
             math.isfinite(self.shutdown) and self.shutdown >= 0
@@ -95,6 +120,13 @@ class ChildSpec:
                 return math.inf
             case _:
                 return self.shutdown
+
+
+def _check_member(child: str, field: str, given: object, kind: type[StrEnum]) -> None:
+    # A bare string equals a member and is none: half of the decisions would take it for one.
+    if not isinstance(given, kind):
+        members = ", ".join(f"{kind.__name__}.{member.name}" for member in kind)
+        raise ChildSpecError(f"{field} of child {child!r} must be one of {members}, got {given!r}")
 
 
 def check_child_specs(

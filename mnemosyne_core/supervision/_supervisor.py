@@ -1,47 +1,41 @@
 """Supervisors: who starts, restarts and stops whom, and when it is enough.
 
-Here is what its users see of one. What it does stands in `_loop`; what is pure
-about that (who is restarted, whether that is tolerated) in `_strategy`, `_restart`
-and `_intensity`; how a child starts and ends in `_children` and `_incarnation`.
-The semantics are those of OTP's `supervisor.erl`, with what an event loop cannot
-do (kill) said as it is.
+Here is what its users see of one. What it does stands in `_loop` and `_restarter`;
+what is pure about that (who is restarted, whether that is tolerated, how long it
+waits) in `_strategy`, `_restart`, `_intensity` and `_backoff`; how a child starts and
+ends in `_children` and `_incarnation`; what is a root's alone in `_lifetime`. The
+semantics are those of OTP's `supervisor.erl`, with what an event loop cannot do
+(kill) said as it is.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
-from types import TracebackType
-from typing import Self
+from random import Random
 
-from mnemosyne_core.clock import Clock, LoopClock
-from mnemosyne_core.errors import (
-    ActorDownError,
-    ActorStateError,
-    ChildSpecError,
-    StartError,
-    UsageError,
-)
+from mnemosyne_core.clock import Clock
+from mnemosyne_core.errors import ActorDownError, ActorStateError, ChildSpecError
 from mnemosyne_core.events import Recorder
+from mnemosyne_core.failpoints import Failpoints
 from mnemosyne_core.supervision._actor import Actor
 from mnemosyne_core.supervision._cell import ActorCell
-from mnemosyne_core.supervision._children import ChildCount, ChildInfo, ChildState
 from mnemosyne_core.supervision._coroutine import CoroutineBody
 from mnemosyne_core.supervision._exit import Exit
 from mnemosyne_core.supervision._incarnation import Body, Incarnation, Place
+from mnemosyne_core.supervision._info import ChildCount, ChildInfo, ChildState
 from mnemosyne_core.supervision._intensity import RestartIntensity
+from mnemosyne_core.supervision._lifetime import Lifetime
 from mnemosyne_core.supervision._loop import Plan, SupervisorLoop
-from mnemosyne_core.supervision._news import News
 from mnemosyne_core.supervision._ref import Ref
 from mnemosyne_core.supervision._restart import AutoShutdown
 from mnemosyne_core.supervision._spec import ChildKind, ChildSpec, check_child_specs
 from mnemosyne_core.supervision._strategy import Strategy
 
 
-class Supervisor(Body):
+class Supervisor(Lifetime):
     """Starts children in order, restarts those that fail, stops them in reverse.
 
     A root is started with `start` and stopped with `stop`, or used as an async
@@ -58,8 +52,6 @@ class Supervisor(Body):
     stops, and whoever waits for the root gets it.
     """
 
-    kind = ChildKind.SUPERVISOR
-
     def __init__(
         self,
         children: Iterable[ChildSpec] = (),
@@ -69,8 +61,10 @@ class Supervisor(Body):
         auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
         recorder: Recorder | None = None,
         clock: Clock | None = None,
+        random: Random | None = None,
         name: str = "tree",
         kill_grace_s: float = 1.0,
+        failpoints: Failpoints | None = None,
     ) -> None:
         """A supervisor that has not been started.
 
@@ -81,129 +75,31 @@ class Supervisor(Body):
             auto_shutdown: Whether the end of significant children ends the supervisor.
             recorder: Where everything that happens is recorded; a root must have one.
             clock: Tells when restarts happen; by default the loop's time.
+            random: Where the jitter of delayed restarts comes from; by default an own one,
+                different in every run.
             name: A root's name in events and errors; its children's paths do without it.
             kill_grace_s: How long a cancelled child has to end before it is left behind,
                 in seconds; a nested supervisor goes by its root's.
+            failpoints: Where a test lets things go wrong, in the whole tree; a root's.
 
         Raises:
             ChildSpecError: The specs cannot be together under one supervisor.
         """
-        if not (math.isfinite(kill_grace_s) and kill_grace_s >= 0):
-            raise ChildSpecError(
-                f"kill_grace_s of supervisor {name} must be 0 s or more, got {kill_grace_s!r}"
-            )
+        super().__init__(
+            recorder=recorder,
+            clock=clock,
+            random=random,
+            name=name,
+            kill_grace_s=kill_grace_s,
+            failpoints=failpoints,
+        )
         self._plan = Plan(
             specs=check_child_specs(children, auto_shutdown=auto_shutdown),
             strategy=strategy,
             intensity=intensity or RestartIntensity(),
             auto_shutdown=auto_shutdown,
         )
-        self._recorder = recorder
-        self._clock = clock
-        self._name = name
-        self._kill_grace_s = kill_grace_s
-        self._place: Place | None = None
         self._loop: SupervisorLoop | None = None
-        self._life: Incarnation | None = None
-
-    # --- a root's life -----------------------------------------------------------------
-
-    async def start(self, *, by: int | None = None) -> None:
-        """Start the children, one after the other.
-
-        Cancelling this undoes it.
-
-        Args:
-            by: Sequence number of the event that led to this.
-
-        Raises:
-            StartError: A child did not start; those before it have been stopped again.
-            Abort: A child's start raised it.
-            UsageError: There is no recorder, or this supervisor was started before.
-        """
-        if self._recorder is None:
-            raise UsageError(
-                f"supervisor {self._name} has nowhere to record what happens; "
-                "give it a recorder, or make it the child of a supervisor that has one"
-            )
-        spec = ChildSpec(id=self._name, start=lambda: self, kind=ChildKind.SUPERVISOR)
-        place = Place(
-            path=self._name,
-            incarnation=1,
-            by=by,
-            recorder=self._recorder,
-            clock=self._clock or LoopClock(),
-            kill_grace_s=self._kill_grace_s,
-            news=News(),
-        )
-        self.settle(place, prefix="")
-        self._life = Incarnation(self, place, spec, on_end=lambda _: None)
-        try:
-            await asyncio.wait((self._life.started,))
-        except asyncio.CancelledError:
-            self._life.kill()
-            await _see_out(self._life)
-            raise
-        if not self._life.did_start:
-            raise self.failure or StartError(
-                path=self._name, reason="it was stopped before its children had started"
-            )
-
-    async def stop(self, *, by: int | None = None) -> None:
-        """Stop the children, the last one started first, and end; harmless when it has ended.
-
-        Cancelling this cancels the children, waits for them as long as the grace period
-        lasts, and passes the cancellation on.
-
-        Args:
-            by: Sequence number of the event that led to this.
-
-        Raises:
-            Abort: A child has ended with it, now or before.
-        """
-        if self._life is None:
-            return
-        self._life.stop(by=by)
-        await _see_out(self._life)
-        if self.failure is not None and not isinstance(self.failure, Exception):
-            raise self.failure
-
-    async def wait(self) -> None:
-        """Wait until the supervisor has ended, without asking it to.
-
-        Raises:
-            RestartIntensityError: It gave up.
-            Abort: A child has ended with it.
-            ActorDownError: Somebody cancelled it.
-        """
-        life = self._life
-        if life is None:
-            raise self._not_started()
-        if not life.ended.done():
-            await asyncio.wait((life.ended,))
-        if self.failure is not None:
-            raise self.failure
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop; raise what the supervisor failed of, unless the block has its own error."""
-        await self.stop()
-        if exc is None and self.failure is not None:
-            raise self.failure
-
-    @property
-    def path(self) -> str:
-        """The supervisor's path; a root's name."""
-        return self._place.path if self._place is not None else self._name
 
     @property
     def is_running(self) -> bool:
@@ -215,16 +111,6 @@ class Supervisor(Body):
             and self._loop.over is None
         )
 
-    @property
-    def failure(self) -> BaseException | None:
-        """Why it ended, if that was not what anybody asked for; `None` while it runs."""
-        if self._life is None or not self._life.ended.done():
-            return None
-        end = self._life.ended.result()
-        if end.error is None and end.abnormal:
-            return ActorDownError(path=self.path, reason=end.reason)
-        return end.error
-
     # --- by hand: none of it counts as a restart ---------------------------------------
 
     async def start_child(self, spec: ChildSpec, *, by: int | None = None) -> ChildInfo:
@@ -233,8 +119,13 @@ class Supervisor(Body):
         Like everything by hand, this waits for what the supervisor is doing; a child's
         own `started` must not await it.
 
+        Returns:
+            The child as it is then; stopped, if its start had nothing to run (`Ignore`).
+
         Raises:
-            ChildSpecError: There is a child of that id, or the spec does not fit here.
+            ChildExistsError: There is a child of that id.
+            ChildSpecError: The spec does not fit here.
+            NameInUseError: An incarnation of that name was left behind and still runs.
             StartError: It did not start; its spec is not kept.
         """
         loop = self._running_loop()
@@ -243,7 +134,8 @@ class Supervisor(Body):
     async def terminate_child(self, child_id: str, *, by: int | None = None) -> None:
         """Stop a child, or stop trying to restart it; its spec is kept unless temporary.
 
-        A strategy may start it again together with its siblings.
+        A strategy may start it again together with its siblings. Those that were to be
+        restarted after it go on without it.
 
         Raises:
             UnknownChildError: There is no such child.
@@ -252,12 +144,17 @@ class Supervisor(Body):
         await loop.call(partial(loop.terminate_child, child_id, by))
 
     async def restart_child(self, child_id: str, *, by: int | None = None) -> ChildInfo:
-        """Start a child that is stopped.
+        """Start a child that is stopped, or at once what is to be restarted later.
+
+        Returns:
+            The child as it is then; stopped, if its start had nothing to run (`Ignore`).
 
         Raises:
             UnknownChildError: There is no such child.
-            ActorStateError: It is not stopped.
-            StartError: It did not start; its spec is kept.
+            ActorStateError: It runs.
+            NameInUseError: An incarnation of it was left behind and still runs.
+            StartError: It did not start, or one that has to start before it; its spec is
+                kept, and what was to be restarted is tried again as ever.
         """
         loop = self._running_loop()
         return await loop.call(partial(loop.restart_child, child_id, by))
@@ -266,12 +163,13 @@ class Supervisor(Body):
         """Stop a child, if it runs, and start it again.
 
         One step, that is finished also when the caller is cancelled: nobody finds the
-        child stopped in between.
+        child stopped in between. Like a restart by the supervisor it goes on when the old
+        incarnation will not end: the new one then says `leaked`.
 
         Raises:
             UnknownChildError: There is no such child.
             ActorStateError: It is temporary.
-            StartError: It did not start; its spec is kept, and it is stopped.
+            StartError: It did not start; its spec is kept.
         """
         loop = self._running_loop()
         return await loop.call(partial(loop.replace_child, child_id, by))
@@ -317,7 +215,8 @@ class Supervisor(Body):
         """The address of a child that is an actor, in its present incarnation.
 
         Args:
-            path: Its id, or ids joined with `/` for a child of a nested supervisor.
+            path: Its id, or ids joined with `/` for a child of a nested supervisor, or of
+                one that an actor owns.
 
         Raises:
             UnknownChildError: There is no such child.
@@ -338,7 +237,7 @@ class Supervisor(Body):
         )
 
     def nested(self, path: str) -> Supervisor:
-        """A child that is a supervisor, in its present incarnation.
+        """A child that is a supervisor, or the one that it owns, in its present incarnation.
 
         Args:
             path: Its id, or ids joined with `/`.
@@ -346,23 +245,27 @@ class Supervisor(Body):
         Raises:
             UnknownChildError: There is no such child.
             ActorDownError: It does not run now; it may be about to be restarted.
-            ActorStateError: It is no supervisor.
+            ActorStateError: It is no supervisor and owns none.
         """
         child_id, _, rest = path.partition("/")
         child = self._settled().children.get(child_id)
         body = child.body
+        if isinstance(body, ActorCell) and body.owned_supervisor is not None:
+            body = body.owned_supervisor
         if not isinstance(body, Supervisor):
             raise ActorStateError(
-                path=child.path, state="a worker", hint="only supervisors have children"
+                path=child.path,
+                state="a worker",
+                hint="only supervisors, and actors that own one, have children",
             )
         return body.nested(rest) if rest else body
 
-    async def wait_restarted(self, path: str, old: Ref) -> Ref:
+    async def wait_restarted(self, path: str, old: Ref | None) -> Ref:
         """Wait until the actor at `path` runs in another incarnation than `old`.
 
         Args:
             path: As for `whereis`.
-            old: The ref that is dead, or about to be.
+            old: The ref that is dead, or about to be; `None`: any that lives will do.
 
         Returns:
             The new incarnation's ref.
@@ -380,16 +283,18 @@ class Supervisor(Body):
                 ref = self.whereis(path)
                 if ref is not old and ref.is_alive:
                     return ref
-            await place.news.wait_changed()
+            await place.given.news.wait_changed()
 
     def _state_at(self, path: str) -> ChildState:
         """The state of the first on the way to `path` that does not run."""
+        # Where what follows an end is not decided yet, it may be a restart.
         loop = self._settled()
         if loop.over is not None:
-            # What follows is the parent's to decide, and not decided yet.
             return ChildState.RESTARTING
         child_id, _, rest = path.partition("/")
         child = loop.children.get(child_id)
+        if child.awaits_burial:
+            return ChildState.RESTARTING
         if rest and child.state is ChildState.RUNNING:
             return self.nested(child_id)._state_at(rest)
         return child.state
@@ -397,7 +302,11 @@ class Supervisor(Body):
     # --- as a body: what runs inside an incarnation ------------------------------------
 
     def settle(self, place: Place, *, prefix: str) -> None:
-        """Take the place in the tree; the parent's part, once.
+        """Take the place in the tree; the part of whoever starts this supervisor, once.
+
+        Args:
+            place: Where it stands, and what it is given.
+            prefix: What its children's paths begin with.
 
         Raises:
             ActorStateError: This supervisor has been started before.
@@ -408,15 +317,14 @@ class Supervisor(Body):
                 state="a supervisor that was started before",
                 hint="one supervisor lives once; make a new one for each start",
             )
-        self._place = place
-        self._loop = SupervisorLoop(
-            self._plan,
-            place,
-            prefix=prefix,
-            recorder=self._recorder or place.recorder,
-            clock=self._clock or place.clock,
-            embody=_embody,
+        given = replace(
+            place.given,
+            recorder=self._recorder or place.given.recorder,
+            clock=self._clock or place.given.clock,
+            random=self._random or place.given.random,
         )
+        self._place = place = replace(place, given=given)
+        self._loop = SupervisorLoop(self._plan, place, prefix=prefix, embody=_embody)
 
     @property
     def by(self) -> int | None:
@@ -435,7 +343,7 @@ class Supervisor(Body):
     def ended(self, end: Exit) -> None:
         """Tell those who still wait for something asked by hand, or for a restart."""
         self._settled().fail_calls(end)
-        self._seat().news.announce()
+        self._seat().given.news.announce()
 
     # --- small things ------------------------------------------------------------------
 
@@ -456,11 +364,6 @@ class Supervisor(Body):
         if self._place is None:
             raise self._not_started()
         return self._place
-
-    def _not_started(self) -> ActorStateError:
-        return ActorStateError(
-            path=self.path, state="a supervisor that has not started", hint="await start first"
-        )
 
 
 def _embody(spec: ChildSpec, place: Place) -> Body:
@@ -483,21 +386,8 @@ def _embody(spec: ChildSpec, place: Place) -> Body:
     if isinstance(made, Actor):
         return ActorCell(made, place)
     if inspect.iscoroutine(made):
-        return CoroutineBody(made)
+        return CoroutineBody(made, place)
     raise ChildSpecError(
         f"start of child {spec.id!r} made {made!r}; it must make an Actor, a Supervisor or a "
         "coroutine"
     )
-
-
-async def _see_out(life: Incarnation) -> None:
-    """Wait for the end; being cancelled meanwhile hastens it and is passed on afterwards."""
-    cancelled: asyncio.CancelledError | None = None
-    while not life.ended.done():
-        try:
-            await asyncio.wait((life.ended,))
-        except asyncio.CancelledError as error:
-            cancelled = error
-            life.kill()
-    if cancelled is not None:
-        raise cancelled

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from mnemosyne_core.events import (
+    ChildIgnored,
     ChildLeaked,
+    ChildShutdownFailed,
     ChildStarted,
     ChildStartFailed,
     ChildTerminated,
     Event,
     Fact,
+    LeakEnded,
+    RestartDelayed,
 )
 from mnemosyne_core.supervision import Actor, ChildSpec, Context, Exit, Restart, Shutdown
 
@@ -41,7 +45,7 @@ class MemoryRecorder:
     @property
     def story(self) -> list[str]:
         """The events as words: `started a#1`, `ended a (crash)`."""
-        return [_words(event) for event in self.events]
+        return [words_of(event) for event in self.events]
 
     async def wait_for(self, words: str, *, times: int = 1) -> None:
         async with asyncio.timeout(5):
@@ -50,7 +54,7 @@ class MemoryRecorder:
                 await self._changed.wait()
 
 
-def _words(event: Event) -> str:
+def words_of(event: Event) -> str:
     match event.fact:
         case ChildStarted(incarnation=incarnation):
             return f"started {event.agent}#{incarnation}"
@@ -58,8 +62,16 @@ def _words(event: Event) -> str:
             return f"ended {event.agent}#{incarnation} ({reason})"
         case ChildStartFailed(reason=reason):
             return f"failed to start {event.agent} ({reason})"
+        case ChildIgnored(reason=reason):
+            return f"ignored {event.agent} ({reason})"
+        case ChildShutdownFailed(reason=reason):
+            return f"stopped badly {event.agent} ({reason})"
         case ChildLeaked():
             return f"leaked {event.agent}"
+        case LeakEnded(incarnation=incarnation):
+            return f"leak ended {event.agent}#{incarnation}"
+        case RestartDelayed(delay_s=delay_s):
+            return f"delayed {event.agent} by {delay_s:g} s"
         case _:
             return f"{event.kind} {event.agent}"
 

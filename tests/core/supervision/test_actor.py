@@ -464,7 +464,11 @@ async def test_an_error_in_stopping_is_reported_and_stops_nobody(
     supervisor = await supervise(child("a"), child("b", Clumsy))
     await supervisor.stop()
 
-    assert recorder.story[-2:] == ["ended b#1 (Boom: on the way out)", "ended a#1 (shutdown)"]
+    assert recorder.story[-3:] == [
+        "ended b#1 (Boom: on the way out)",
+        "stopped badly b (Boom: on the way out)",
+        "ended a#1 (shutdown)",
+    ]
     assert supervisor.failure is None
 
 

@@ -400,10 +400,11 @@ async def test_a_nested_supervisor_that_overruns_is_cancelled_with_its_children(
     await gate.reached.wait()
     await root.stop()
 
-    assert recorder.story[-3:] == [
+    assert recorder.story[-4:] == [
         "ended n/b#1 (killed)",
         "ended n/a#1 (killed)",
         "ended n#1 (killed)",
+        "stopped badly n (killed)",
     ]
 
 

@@ -206,6 +206,9 @@ def test_the_shutdown_time_has_a_default_for_each_kind(spec: ChildSpec, shutdown
         pytest.param({"shutdown": math.inf}, "INFINITY", id="infinite-seconds"),
         pytest.param({"shutdown": math.nan}, "0 s or more", id="no-number"),
         pytest.param({"significant": True}, "permanent", id="significant-and-permanent"),
+        pytest.param({"restart": "temporary"}, r"Restart\.TEMPORARY, got", id="restart-is-a-word"),
+        pytest.param({"kind": "supervisor"}, r"ChildKind\.SUPERVISOR, got", id="kind-is-a-word"),
+        pytest.param({"shutdown": "never"}, r"Shutdown\.INFINITY, got", id="shutdown-is-a-word"),
     ],
 )
 def test_a_spec_that_contradicts_itself_is_refused(fields: dict[str, object], problem: str) -> None:

@@ -255,7 +255,11 @@ async def test_a_child_that_outlives_its_shutdown_time_is_cancelled(
     supervisor = await supervise(child("a"), child("b", HangsInStopping, shutdown=0.001))
     await supervisor.stop()
 
-    assert recorder.story[-2:] == ["ended b#1 (killed)", "ended a#1 (shutdown)"]
+    assert recorder.story[-3:] == [
+        "ended b#1 (killed)",
+        "stopped badly b (killed)",
+        "ended a#1 (shutdown)",
+    ]
 
 
 async def test_a_message_in_hand_is_finished_within_the_shutdown_time(
