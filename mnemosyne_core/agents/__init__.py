@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mnemosyne_core.agents._agent import Agent, ClaudeAgent, create_agent
-from mnemosyne_core.agents._failures import is_items_fault
+from mnemosyne_core.agents._place import AgentMaker, AgentPlace, default_agent
 from mnemosyne_core.agents._settings import AgentSettings
 from mnemosyne_core.agents._tool import AnyTool, Tool, ToolContext
 from mnemosyne_core.agents._toolset import tools_for
@@ -11,6 +11,8 @@ from mnemosyne_core.agents._workspace import Workspace
 
 __all__ = [
     "Agent",
+    "AgentMaker",
+    "AgentPlace",
     "AgentSettings",
     "AnyTool",
     "ClaudeAgent",
@@ -18,6 +20,6 @@ __all__ = [
     "ToolContext",
     "Workspace",
     "create_agent",
-    "is_items_fault",
+    "default_agent",
     "tools_for",
 ]

@@ -91,6 +91,9 @@ class ClaudeAgent:
         self._behaviour = behaviour_of(role)
         self._session: _Session | None = None
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._role}, {'in' if self._session else 'no'} session>"
+
     @property
     def role(self) -> AgentRole:
         """Whose work it does."""
@@ -100,8 +103,8 @@ class ClaudeAgent:
         """Find Claude and the workspace; a session that is open stays as it is.
 
         Raises:
-            MissingSdkError: No client was given and `anthropic` cannot be imported.
-            MissingKeyError: No client was given and there is no API key.
+            MissingSdkError: The client needs `anthropic`, which cannot be imported.
+            MissingKeyError: The client needs an API key, and there is none.
             OSError: The workspace folder cannot be used.
         """
         if self._session is not None:
@@ -112,11 +115,14 @@ class ClaudeAgent:
             temporary = tempfile.TemporaryDirectory(prefix="mnemosyne-", ignore_cleanup_errors=True)
             folder = Path(temporary.name)
         try:
+            workspace = Workspace(folder, max_file_bytes=self._settings.max_file_bytes)
             # The client comes last: it is the one that would have to be closed again.
+            client = AnthropicClient() if self._client is None else self._client
+            await client.open()
             self._session = _Session(
-                workspace=Workspace(folder, max_file_bytes=self._settings.max_file_bytes),
+                workspace=workspace,
                 temporary=temporary,
-                client=await AnthropicClient.open() if self._client is None else self._client,
+                client=client,
                 owns_client=self._client is None,
             )
         except BaseException:
@@ -143,9 +149,11 @@ class ClaudeAgent:
 
         Raises:
             SessionNotStartedError: There is no session.
+            InvalidWorkItemError: `item` is none.
         """
         if self._session is None:
             raise SessionNotStartedError(role=self._role)
+        item = WorkItem.parse(item)
         context = ToolContext(
             workspace=self._session.workspace,
             settings=self._settings,
@@ -163,6 +171,7 @@ class ClaudeAgent:
                 context=context,
                 tally=tally,
                 max_turns=self._settings.max_turns,
+                stream=self._settings.stream,
             )
             data = self._behaviour.outcome(reply, context, tally)
         except (AgentError, ClaudeError) as error:
@@ -208,7 +217,7 @@ def create_agent(
     role: AgentRole | str,
     *,
     client: ClaudeClient | None = None,
-    workspace: Path | None = None,
+    workspace: Path | str | None = None,
     settings: AgentSettings | None = None,
     tools: Sequence[AnyTool] | None = None,
     ids: IdSource | None = None,
@@ -238,7 +247,7 @@ def create_agent(
     return ClaudeAgent(
         role,
         client=client,
-        workspace=workspace,
+        workspace=None if workspace is None else Path(workspace),
         settings=settings or AgentSettings(),
         tools=tools_for(role, plugins) if tools is None else unambiguous(tools),
         ids=ids or RandomIds(),

@@ -124,6 +124,7 @@ _Started = tuple[asyncio.SubprocessTransport, _Process]
 async def _start(
     argv: list[str], folder: Path, environment: Mapping[str, str], max_bytes: int
 ) -> _Started:
+    in_session = _leads_session_without_terminal()
     return await asyncio.get_running_loop().subprocess_exec(
         lambda: _Process(max_bytes),
         *argv,
@@ -132,8 +133,24 @@ async def _start(
         stderr=asyncio.subprocess.STDOUT,
         cwd=folder,
         env=dict(environment),
-        start_new_session=True,
+        start_new_session=not in_session,
+        process_group=0 if in_session else None,
     )
+
+
+def _leads_session_without_terminal() -> bool:
+    """Whether a program may stay in our session, with a process group of its own.
+
+    That is so in an agent's process. Whoever ends its session then ends the program, too,
+    when nobody here can do that any more.
+    """
+    if os.getsid(0) != os.getpid():
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return True
+    return False
 
 
 async def _see_out(starting: asyncio.Task[_Started]) -> None:

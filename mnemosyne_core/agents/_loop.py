@@ -16,10 +16,11 @@ anything else                  UnusableAnswerError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from mnemosyne_core.agents._tool import AnyTool, ToolContext, answer_calls
-from mnemosyne_core.claude import Block, ClaudeClient, Prompt, Reply
+from mnemosyne_core.claude import Block, ClaudeClient, Prompt, Reply, collect
 from mnemosyne_core.errors import (
     AnswerTooLongError,
     IterationLimitError,
@@ -56,6 +57,7 @@ async def converse(
     context: ToolContext,
     tally: Tally,
     max_turns: int,
+    stream: bool = False,
 ) -> Reply:
     """Claude's last answer, after all the tool calls that led to it.
 
@@ -66,13 +68,14 @@ async def converse(
         context: What the tools share.
         tally: Counts along, turn by turn.
         max_turns: Bound on the turns.
+        stream: Whether answers are asked for as streams.
 
     Raises:
         ClaudeError: A turn failed.
         AgentError: Claude came to no usable answer, as in the table above.
     """
     for turn in range(1, max_turns + 1):
-        reply = await client.send(prompt)
+        reply = await (_streamed(client, prompt) if stream else client.send(prompt))
         tally.turns = turn
         tally.usage += reply.usage
         match reply.stop_reason:
@@ -88,6 +91,11 @@ async def converse(
             case _:
                 raise _no_answer(reply, prompt)
     raise IterationLimitError(limit=max_turns)
+
+
+async def _streamed(client: ClaudeClient, prompt: Prompt) -> Reply:
+    async with aclosing(client.stream(prompt)) as events:
+        return await collect(events)
 
 
 async def _answer(

@@ -15,6 +15,10 @@ class AgentSettings(Value):
     max_tokens: PositiveInt = 8192
     """Bound on one answer, in tokens; an answer that does not fit is a failure."""
 
+    stream: bool = False
+    """Whether answers are asked for as streams: long ones then do not run into a proxy's
+    patience. What the agent makes of them is the same."""
+
     max_turns: PositiveInt = 30
     """Turns with Claude for one attempt; still wanting tools after the last is a failure."""
 

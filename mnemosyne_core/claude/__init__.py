@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mnemosyne_core.claude._anthropic import AnthropicClient
+from mnemosyne_core.claude._anthropic import AnthropicClient, LimitsHeard, Provider
+from mnemosyne_core.claude._collect import collect
+from mnemosyne_core.claude._limits import Limits, Measure, Quota
+from mnemosyne_core.claude._passing import is_passing
 from mnemosyne_core.claude._values import (
     DEFAULT_MODEL,
     Block,
@@ -18,6 +21,13 @@ __all__ = [
     "Block",
     "ClaudeClient",
     "ClaudeSettings",
+    "Limits",
+    "LimitsHeard",
+    "Measure",
     "Prompt",
+    "Provider",
+    "Quota",
     "Reply",
+    "collect",
+    "is_passing",
 ]

@@ -5,37 +5,59 @@ The request goes through the SDK's generic `post`, not through its typed
 fields newer than the installed SDK survive, and the SDK still does what it is
 here for: authentication, retries, its error classes.
 
-The SDK costs more than a second to import; that happens when a client is made.
+The SDK costs more than a second to import; that happens when a client is opened.
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Self
+import copy
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-from pydantic import JsonValue, ValidationError
-
-from mnemosyne_core.claude._values import Block, ClaudeSettings, Prompt, Reply
+from mnemosyne_core.claude._events import events_in
+from mnemosyne_core.claude._limits import Limits, retry_after_s
+from mnemosyne_core.claude._reply import parse_reply
+from mnemosyne_core.claude._values import Block, ClaudeClient, ClaudeSettings, Prompt, Reply
 from mnemosyne_core.errors import (
     ClaudeConnectionError,
     ClaudeError,
-    ClaudeRequestError,
     ClaudeStatusError,
     ClaudeStreamError,
     MissingKeyError,
     MissingSdkError,
 )
-from mnemosyne_core.work import Usage, problems_of
 
 if TYPE_CHECKING:
     from anthropic import AnthropicError, APIStatusError, AsyncAnthropic
-    from httpx2 import Headers
+    from anthropic._types import RequestOptions
+    from httpx2 import Headers, HTTPError
 
 KEY_PLACES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "the SDK's credential profiles")
 
-# The request itself is at fault: too long, malformed, not allowed in this form.
-_UNTAKEN_STATUS = frozenset({400, 413, 422})
-_UNTAKEN_TYPES = frozenset({"invalid_request_error", "request_too_large"})
+LimitsHeard = Callable[[str, Limits], None]
+"""Hears, for the model that was asked, what each answer says of the limits; an error's too."""
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A client that is the last one before the network, and so knows of it."""
+
+    @property
+    def provider(self) -> str:
+        """Whom it asks: the API's address."""
+        ...
+
+    def with_options(
+        self, *, max_retries: int | None = None, on_limits: LimitsHeard | None = None
+    ) -> ClaudeClient:
+        """The same client, on the same connections, with other options.
+
+        Args:
+            max_retries: How often it repeats a request by itself.
+            on_limits: Who hears of rate limits.
+        """
+        ...
 
 
 class AnthropicClient:
@@ -44,67 +66,162 @@ class AnthropicClient:
     def __init__(
         self, client: AsyncAnthropic | None = None, *, settings: ClaudeSettings | None = None
     ) -> None:
-        """Use `client`, which stays the caller's to close, or make one of our own.
+        """Use `client`, which stays the caller's to close, or one that `open` makes.
 
         Args:
             client: An SDK client, whatever its settings.
             settings: For a client made here; a client handed in has its own.
+        """
+        self._connection = _Connection(client, settings or ClaudeSettings())
+        self._options: RequestOptions = {}
+        self._on_limits: LimitsHeard | None = None
+
+    def with_options(
+        self, *, max_retries: int | None = None, on_limits: LimitsHeard | None = None
+    ) -> Self:
+        """The same client, on the same connections, with other options.
+
+        Closing one of the two closes both.
+
+        Args:
+            max_retries: How often the SDK repeats a request, whatever it was told before.
+            on_limits: Who hears what each answer says of the rate limits.
+        """
+        other = copy.copy(self)
+        if max_retries is not None:
+            other._options = {**self._options, "max_retries": max_retries}
+        if on_limits is not None:
+            other._on_limits = on_limits
+        return other
+
+    @property
+    def provider(self) -> str:
+        """The API's address, without what is secret in it."""
+        return self._connection.address
+
+    async def open(self) -> None:
+        """Import the SDK and find the key, if that has not been done; the next try looks again.
 
         Raises:
             MissingSdkError: `anthropic` cannot be imported.
             MissingKeyError: The client has nothing to authenticate itself with.
-            ClaudeError: The SDK found credentials that it cannot use.
+            ClaudeError: The SDK found credentials that it cannot use, or the client is closed.
         """
-        try:
-            import anthropic
-        except ImportError as error:
-            raise MissingSdkError(reason=str(error)) from error
-        self._is_ours = client is None
-        if client is None:
-            client = _sdk_client(settings or ClaudeSettings())
-        # Without this check the SDK raises a plain TypeError, and only at the first request.
-        # Its classes for other platforms have credentials of their own kind.
-        if type(client) is anthropic.AsyncAnthropic and not _can_authenticate(client):
-            raise MissingKeyError(looked_in=KEY_PLACES)
-        self._client = client
-
-    @classmethod
-    async def open(cls, *, settings: ClaudeSettings | None = None) -> Self:
-        """A client made here, as by the constructor; nothing stays open when that fails.
-
-        Raises:
-            ClaudeError: As for the constructor.
-        """
-        try:
-            sdk = _sdk_client(settings or ClaudeSettings())
-        except ImportError as error:
-            raise MissingSdkError(reason=str(error)) from error
-        try:
-            made = cls(sdk)
-        except BaseException:
-            # Left to the garbage collector, it would close itself in a task of its own.
-            await sdk.close()
-            raise
-        made._is_ours = True
-        return made
+        await self._connection.open()
 
     async def send(self, prompt: Prompt) -> Reply:
         """Claude's complete answer, after the SDK's retries."""
+        sdk = await self._connection.open()
         import anthropic
         import httpx2
 
         try:
-            response = await self._client.post(
-                "/v1/messages", body=prompt.body(), cast_to=httpx2.Response
+            response = await sdk.post(
+                "/v1/messages", body=prompt.body(), cast_to=httpx2.Response, options=self._options
             )
         except anthropic.AnthropicError as error:
+            self._hear(prompt, error)
             raise _error_for(error) from error
+        self._hear(prompt, response)
         return parse_reply(response.content)
 
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Block, None]:
+        """The answer's events as they come; the SDK retries until the first of them."""
+        sdk = await self._connection.open()
+        import anthropic
+        import httpx2
+
+        try:
+            stream = await sdk.post(
+                "/v1/messages",
+                body={**prompt.body(), "stream": True},
+                cast_to=object,
+                options=self._options,
+                stream=True,
+                stream_cls=anthropic.AsyncStream[object],
+            )
+        except anthropic.AnthropicError as error:
+            self._hear(prompt, error)
+            raise _error_for(error) from error
+        self._hear(prompt, stream)
+        complete = False
+        try:
+            # Not the SDK's own events: its nested generators are closed by nobody, and
+            # would end in tasks of their own when a stream is left early.
+            async with (
+                aclosing(stream.response.aiter_bytes()) as chunks,
+                aclosing(events_in(chunks)) as events,
+            ):
+                async for event in events:
+                    if event.get("type") == "error":
+                        raise _error_event(event, stream.response.headers)
+                    complete = complete or event.get("type") == "message_stop"
+                    yield event
+        except httpx2.HTTPError as error:
+            # What breaks behind the end breaks nothing.
+            if not complete:
+                raise _broken(error) from error
+        finally:
+            # The bytes are closed already; this ends the SDK's own account of the call.
+            await stream.close()
+        if not complete:
+            raise ClaudeStreamError(reason="the stream ended without message_stop")
+
     async def aclose(self) -> None:
-        """Close the SDK's client if it was made here."""
-        if self._is_ours:
-            await self._client.close()
+        """Close the SDK's client if it was made here; then nothing can be asked any more."""
+        await self._connection.close()
+
+    def _hear(self, prompt: Prompt, answered: object) -> None:
+        """Pass on what an answer, or the error made of one, says of the limits."""
+        response = getattr(answered, "response", answered)
+        headers: Headers | None = getattr(response, "headers", None)
+        if self._on_limits is not None and headers is not None:
+            self._on_limits(prompt.model, Limits.of(headers))
+
+
+class _Connection:
+    """The SDK's client, made when it is first needed."""
+
+    def __init__(self, sdk: AsyncAnthropic | None, settings: ClaudeSettings) -> None:
+        self._sdk = sdk
+        self._settings = settings
+        self._is_ours = sdk is None
+        self._is_checked = False
+        self._is_closed = False
+
+    @property
+    def address(self) -> str:
+        if self._sdk is None:
+            return self._settings.base_url or "the Anthropic API"
+        url = self._sdk.base_url
+        return f"{url.scheme}://{url.netloc.decode()}{url.path}".rstrip("/")
+
+    async def open(self) -> AsyncAnthropic:
+        if self._is_closed:
+            raise ClaudeError("this client of Claude was closed; make a new one")
+        if self._sdk is not None and self._is_checked:
+            return self._sdk
+        try:
+            import anthropic
+        except ImportError as error:
+            raise MissingSdkError(reason=str(error)) from error
+        sdk = _sdk_client(self._settings) if self._sdk is None else self._sdk
+        # Without this check the SDK raises a plain TypeError, and only at the first request.
+        # Its classes for other platforms have credentials of their own kind.
+        if type(sdk) is anthropic.AsyncAnthropic and not _can_authenticate(sdk):
+            if self._is_ours:
+                # Left to the garbage collector, it would close itself in a task of its own.
+                await sdk.close()
+            raise MissingKeyError(looked_in=KEY_PLACES)
+        self._sdk, self._is_checked = sdk, True
+        return sdk
+
+    async def close(self) -> None:
+        if not self._is_ours:
+            return
+        self._is_closed = True
+        if self._sdk is not None:
+            await self._sdk.close()
 
 
 def _sdk_client(settings: ClaudeSettings) -> AsyncAnthropic:
@@ -118,48 +235,6 @@ def _sdk_client(settings: ClaudeSettings) -> AsyncAnthropic:
         )
     except anthropic.CredentialsError as error:
         raise ClaudeError(f"the SDK's credentials are unusable: {error}") from error
-
-
-def parse_reply(content: bytes) -> Reply:
-    """The reply in an answer's bytes.
-
-    Raises:
-        ClaudeStreamError: They are no complete message.
-    """
-    try:
-        message = json.loads(content)
-    except ValueError as error:
-        raise ClaudeStreamError(reason=f"the answer is no JSON ({error})") from error
-    if not isinstance(message, dict):
-        raise ClaudeStreamError(reason=f"expected a message, got a {type(message).__name__}")
-    blocks = message.get("content")
-    if not isinstance(blocks, list) or not all(_is_block(block) for block in blocks):
-        raise ClaudeStreamError(reason="the message has no list of content blocks")
-    stop_reason = message.get("stop_reason")
-    if not isinstance(stop_reason, str):
-        raise ClaudeStreamError(reason="the message has no stop reason, so its end is missing")
-    details = message.get("stop_details")
-    return Reply(
-        id=str(message.get("id", "")),
-        model=str(message.get("model", "")),
-        content=tuple(blocks),
-        stop_reason=stop_reason,
-        stop_details=details if isinstance(details, dict) else None,
-        usage=_usage_in(message.get("usage")),
-    )
-
-
-def _is_block(value: JsonValue) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("type"), str)
-
-
-def _usage_in(given: Block | None) -> Usage:
-    counted = {name: (given or {}).get(name) for name in Usage.model_fields}
-    try:
-        return Usage.model_validate({k: v for k, v in counted.items() if v is not None})
-    except ValidationError as error:
-        problems = "; ".join(f"{field}: {problem}" for field, problem in problems_of(error))
-        raise ClaudeStreamError(reason=f"the token counts are unusable: {problems}") from error
 
 
 def _can_authenticate(client: AsyncAnthropic) -> bool:
@@ -185,25 +260,41 @@ def _error_for(error: AnthropicError) -> ClaudeError:
 
 def _status_error(error: APIStatusError) -> ClaudeStatusError:
     error_type = str(error.type or "unknown_error")
-    untaken = error.status_code in _UNTAKEN_STATUS or error_type in _UNTAKEN_TYPES
-    kind = ClaudeRequestError if untaken else ClaudeStatusError
-    return kind(
+    return ClaudeStatusError.kind_of(error.status_code, error_type)(
         status=error.status_code,
         error_type=error_type,
         message=error.api_message or error.message,
         request_id=error.request_id,
-        retry_after_s=_retry_after_s(error.response.headers),
+        retry_after_s=retry_after_s(error.response.headers),
+        should_retry=_should_retry(error.response.headers),
     )
 
 
-def _retry_after_s(headers: Headers) -> float | None:
-    """Seconds that the API asks for; a date in place of seconds is left unread."""
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return float(headers[name]) * unit_s
-        except (KeyError, ValueError):
-            continue
-    return None
+def _error_event(event: Block, headers: Headers) -> ClaudeStatusError:
+    """The error that ended a stream which had begun with 200."""
+    given = event.get("error")
+    told = given if isinstance(given, dict) else {}
+    error_type = str(told.get("type") or "unknown_error")
+    request_id = event.get("request_id") or headers.get("request-id")
+    return ClaudeStatusError.kind_of(200, error_type)(
+        status=200,
+        error_type=error_type,
+        message=str(told.get("message") or "an error ended the stream"),
+        request_id=str(request_id) if request_id else None,
+    )
+
+
+def _should_retry(headers: Headers) -> bool | None:
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+
+
+def _broken(error: HTTPError) -> ClaudeConnectionError:
+    """What the transport said in the middle of a stream, where the SDK does not translate it."""
+    import httpx2
+
+    return ClaudeConnectionError(
+        reason=_words(error), timed_out=isinstance(error, httpx2.TimeoutException)
+    )
 
 
 def _words(error: BaseException) -> str:

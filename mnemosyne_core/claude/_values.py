@@ -6,6 +6,7 @@ this release has never heard of goes back to Claude exactly as it came.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -96,6 +97,16 @@ class Reply:
 class ClaudeClient(Protocol):
     """Whoever can put a prompt to Claude."""
 
+    async def open(self) -> None:
+        """Get ready to be asked; harmless when repeated.
+
+        Raises:
+            MissingKeyError: There is nothing to authenticate with.
+            MissingSdkError: The SDK that it stands on cannot be imported.
+            ClaudeError: It found credentials that it cannot use.
+        """
+        ...
+
     async def send(self, prompt: Prompt) -> Reply:
         """Claude's complete answer.
 
@@ -103,6 +114,18 @@ class ClaudeClient(Protocol):
 
         Raises:
             ClaudeError: There is none; the class and its attributes say why.
+        """
+        ...
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Block, None]:
+        """Claude's answer while it is made: the API's own events, `message_start` first.
+
+        Pings are left out. The last event is `message_stop`; a stream that ends without it
+        raises. Nothing is asked before the first event is. Close the generator, best with
+        `contextlib.aclosing`: closing it early abandons the request.
+
+        Raises:
+            ClaudeError: The answer did not come, or broke off; what came before counts.
         """
         ...
 

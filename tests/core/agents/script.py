@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 from pydantic import JsonValue
 
 from mnemosyne_core.claude import Block, Prompt, Reply
 from mnemosyne_core.work import Usage
+from pytest_mnemosyne.wire import message_events
 
 Answer = Reply | BaseException | Callable[[Prompt], Reply]
 
@@ -19,7 +20,11 @@ class ScriptedClient:
     def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
         self.prompts: list[Prompt] = []
+        self.opened = 0
         self.closed = 0
+
+    async def open(self) -> None:
+        self.opened += 1
 
     async def send(self, prompt: Prompt) -> Reply:
         self.prompts.append(prompt)
@@ -28,6 +33,10 @@ class ScriptedClient:
         if isinstance(answer, BaseException):
             raise answer
         return answer if isinstance(answer, Reply) else answer(prompt)
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Block, None]:
+        for event in events_of(await self.send(prompt)):
+            yield event
 
     async def aclose(self) -> None:
         self.closed += 1
@@ -55,6 +64,21 @@ def reply(*blocks: Block, stop_reason: str = "end_turn", details: Block | None =
         stop_details=details,
         usage=Usage(input_tokens=10, output_tokens=3),
     )
+
+
+def events_of(given: Reply) -> list[Block]:
+    """The events that stream a reply."""
+    message: Block = {
+        "id": given.id,
+        "type": "message",
+        "role": "assistant",
+        "model": given.model,
+        "content": list(given.content),
+        "stop_reason": given.stop_reason,
+        "stop_details": given.stop_details,
+        "usage": given.usage.model_dump(),
+    }
+    return list(message_events(message))
 
 
 def said(words: str, stop_reason: str = "end_turn") -> Reply:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, JsonValue
 from mnemosyne_core.agents import AgentSettings, AnyTool, Tool, ToolContext, create_agent, tools_for
 from mnemosyne_core.agents._toolset import BUILT_IN
 from mnemosyne_core.errors import (
+    InvalidWorkItemError,
     MissingKeyError,
     PluginError,
     SessionNotStartedError,
@@ -326,3 +327,27 @@ def test_two_tools_of_one_name_are_refused() -> None:
 def test_a_tool_name_that_the_api_would_refuse_is_refused_here() -> None:
     with pytest.raises(PluginError, match="1 to 128 letters"):
         a_tool("no blanks please")
+
+
+async def test_a_workspace_may_be_named_by_its_path_alone(tmp_path: Path) -> None:
+    client = ScriptedClient(calling(use("write_file", path="a.txt", content="a")), said("Done."))
+    async with create_agent("executor", client=client, workspace=str(tmp_path)) as agent:
+        await agent.execute_work(ITEM)
+
+    assert (tmp_path / "a.txt").read_text() == "a"
+
+
+async def test_what_is_no_work_item_is_refused_with_what_is_expected() -> None:
+    async with create_agent("executor", client=ScriptedClient()) as agent:
+        with pytest.raises(InvalidWorkItemError, match="expected a WorkItem or a mapping"):
+            await agent.execute_work("Say hello.")  # type: ignore[arg-type]
+
+
+async def test_an_agent_says_who_it_is_and_whether_it_can_work() -> None:
+    agent = create_agent("executor", client=ScriptedClient())
+    said_before = repr(agent)
+    async with agent:
+        assert (said_before, repr(agent)) == (
+            "<ClaudeAgent executor, no session>",
+            "<ClaudeAgent executor, in session>",
+        )

@@ -15,11 +15,23 @@ import pytest
 from anthropic import AnthropicError, AsyncAnthropic
 from pydantic import JsonValue
 
-from mnemosyne_core.claude import AnthropicClient, ClaudeClient, ClaudeSettings, Prompt
+from mnemosyne_core.claude import (
+    AnthropicClient,
+    ClaudeClient,
+    ClaudeSettings,
+    Limits,
+    Prompt,
+    Provider,
+)
 from mnemosyne_core.errors import (
     Abort,
+    ClaudeAuthenticationError,
     ClaudeConnectionError,
     ClaudeError,
+    ClaudeNotFoundError,
+    ClaudeOverloadedError,
+    ClaudePermissionError,
+    ClaudeRateLimitError,
     ClaudeRequestError,
     ClaudeStatusError,
     ClaudeStreamError,
@@ -123,13 +135,13 @@ async def test_blocks_that_nobody_knows_yet_survive_as_they_came() -> None:
     ("status", "error_type", "kind"),
     [
         pytest.param(400, "invalid_request_error", ClaudeRequestError, id="400"),
-        pytest.param(401, "authentication_error", ClaudeStatusError, id="401"),
-        pytest.param(403, "permission_error", ClaudeStatusError, id="403"),
-        pytest.param(404, "not_found_error", ClaudeStatusError, id="404"),
+        pytest.param(401, "authentication_error", ClaudeAuthenticationError, id="401"),
+        pytest.param(403, "permission_error", ClaudePermissionError, id="403"),
+        pytest.param(404, "not_found_error", ClaudeNotFoundError, id="404"),
         pytest.param(413, "request_too_large", ClaudeRequestError, id="413"),
-        pytest.param(429, "rate_limit_error", ClaudeStatusError, id="429"),
+        pytest.param(429, "rate_limit_error", ClaudeRateLimitError, id="429"),
         pytest.param(500, "api_error", ClaudeStatusError, id="500"),
-        pytest.param(529, "overloaded_error", ClaudeStatusError, id="529"),
+        pytest.param(529, "overloaded_error", ClaudeOverloadedError, id="529"),
     ],
 )
 async def test_an_error_answer_keeps_its_facts(
@@ -261,76 +273,94 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_without_a_key_no_client_is_made() -> None:
+async def test_without_a_key_no_client_opens_and_the_next_try_looks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = AnthropicClient()
     with pytest.raises(MissingKeyError, match="set ANTHROPIC_API_KEY"):
-        AnthropicClient()
+        await client.open()
+    with pytest.raises(MissingKeyError):
+        await client.send(PROMPT)
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
+    await client.open()
+    await client.open()
+    await client.aclose()
 
 
-def test_a_credential_profile_that_is_not_there_is_named(
+async def test_a_credential_profile_that_is_not_there_is_named(
     no_credentials: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_PROFILE", "work")
     monkeypatch.setenv("ANTHROPIC_CONFIG_DIR", str(no_credentials))
 
     with pytest.raises(ClaudeError, match="'work'"):
-        AnthropicClient()
+        await AnthropicClient().open()
 
 
-@pytest.mark.usefixtures("no_credentials")
-async def test_an_open_that_fails_leaves_no_client_to_be_collected(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made = []
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[AsyncAnthropic]:
+    """The clients of the SDK that are made from now on."""
+    clients: list[AsyncAnthropic] = []
 
     class Noted(AsyncAnthropic):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            made.append(self)
+            clients.append(self)
 
     # The key is looked for on the SDK's own class only, so the name must be that class.
     monkeypatch.setattr("anthropic.AsyncAnthropic", Noted)
+    return clients
+
+
+@pytest.mark.usefixtures("no_credentials")
+async def test_an_open_that_fails_leaves_no_client_to_be_collected(
+    made: list[AsyncAnthropic],
+) -> None:
     with pytest.raises(MissingKeyError):
-        await AnthropicClient.open()
+        await AnthropicClient().open()
     (sdk,) = made
     assert sdk.is_closed()
 
 
-async def test_an_opened_client_is_ours_to_close(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_opened_client_is_one_and_ours_to_close(
+    monkeypatch: pytest.MonkeyPatch, made: list[AsyncAnthropic]
+) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
-    client = await AnthropicClient.open()
+    client = AnthropicClient()
+    assert made == []
+    await client.open()
+    await client.open()
     await client.aclose()
-    assert client._client.is_closed()
+    (sdk,) = made
+    assert sdk.is_closed()
 
 
-def test_without_the_sdk_nothing_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_sdk_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anthropic", None)
+
     with pytest.raises(MissingSdkError, match="pip install anthropic"):
-        asyncio.run(AnthropicClient.open())
+        await AnthropicClient().open()
 
 
 @pytest.mark.usefixtures("no_credentials")
 async def test_an_sdk_client_without_a_key_is_refused_before_any_request() -> None:
     async with AsyncAnthropic() as sdk:
         with pytest.raises(MissingKeyError):
-            AnthropicClient(sdk)
+            await AnthropicClient(sdk).send(PROMPT)
 
 
 @pytest.mark.usefixtures("no_credentials")
 async def test_a_key_in_the_custom_headers_is_a_key() -> None:
     async with AsyncAnthropic(default_headers={"X-Api-Key": "key"}) as sdk:
-        assert isinstance(AnthropicClient(sdk), AnthropicClient)
-
-
-def test_without_the_sdk_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "anthropic", None)
-
-    with pytest.raises(MissingSdkError, match="pip install anthropic"):
-        AnthropicClient()
+        await AnthropicClient(sdk).open()
 
 
 async def test_a_client_handed_in_stays_open() -> None:
     async with AsyncAnthropic(api_key="k") as sdk:
-        await AnthropicClient(sdk).aclose()
+        client = AnthropicClient(sdk)
+        await client.open()
+        await client.aclose()
 
         assert not sdk.is_closed()
 
@@ -347,5 +377,50 @@ async def test_a_client_made_here_is_closed_and_follows_its_settings(
     await client.aclose()
     await client.aclose()
 
-    with pytest.raises(ClaudeError):
+    with pytest.raises(ClaudeError, match="was closed"):
         await client.send(PROMPT)
+
+
+async def test_a_client_with_other_options_is_the_same_client() -> None:
+    asked: list[httpx2.Request] = []
+    heard: list[tuple[str, Limits]] = []
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(529, json={"type": "error"}, headers={"retry-after": "0"})
+
+    transport = httpx2.AsyncClient(transport=httpx2.MockTransport(handler))
+    base_url = "http://user:secret@claude.invalid/v0"
+    sdk = AsyncAnthropic(api_key="k", base_url=base_url, max_retries=5, http_client=transport)
+    client = AnthropicClient(sdk).with_options(
+        max_retries=0, on_limits=lambda model, limits: heard.append((model, limits))
+    )
+
+    with pytest.raises(ClaudeStatusError):
+        await client.send(PROMPT)
+
+    assert len(asked) == 1
+    ((model, limits),) = heard
+    assert (model, limits.retry_after_s) == ("claude-sonnet-5-5", 0.0)
+    assert limits.quotas == {}
+    assert isinstance(client, Provider)
+    assert client.provider == "http://claude.invalid/v0"
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        pytest.param({"x-should-retry": "true"}, True, id="again"),
+        pytest.param({"x-should-retry": "false"}, False, id="not-again"),
+        pytest.param({}, None, id="silent"),
+    ],
+)
+async def test_an_error_says_whether_the_api_wants_to_be_asked_again(
+    header: dict[str, str], says: bool | None
+) -> None:
+    client = client_on(lambda request: httpx2.Response(500, json={}, headers=header))
+
+    with pytest.raises(ClaudeStatusError) as caught:
+        await client.send(PROMPT)
+
+    assert caught.value.should_retry is says
