@@ -1,4 +1,4 @@
-"""Transports by name: the built-in one, and those of plug-ins."""
+"""Transports by name: the built-in ones, and those of plug-ins."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import cast
 from pluggy import PluginManager
 
 from mnemosyne_core.bridge._settings import BridgeSettings
-from mnemosyne_core.bridge._transport import (
-    AgentFactory,
-    TaskTransport,
-    Transport,
-    TransportFactory,
-)
-from mnemosyne_core.errors import PluginError
+from mnemosyne_core.bridge._source import AgentSource
+from mnemosyne_core.bridge._subprocess import SubprocessTransport
+from mnemosyne_core.bridge._transport import TaskTransport, Transport, TransportFactory
+from mnemosyne_core.errors import PluginError, UnknownTransportError
 from mnemosyne_core.hooks import hookimpl, in_registration_order, plugin_manager, register_once
 
 BUILT_IN = "mnemosyne-transports"
@@ -26,29 +23,37 @@ class BuiltInTransports:
 
     @hookimpl(trylast=True)  # answers are read backwards, so these come first
     def mnemosyne_transports(self) -> Mapping[str, TransportFactory]:
-        """The agent in tasks of the same loop."""
-        return {"task": TaskTransport}
+        """The agent in tasks of the same loop, or in a process of its own."""
+        return {
+            "task": lambda source: TaskTransport(source.make),
+            "subprocess": SubprocessTransport,
+        }
 
 
 def transport_to(
-    make_agent: AgentFactory,
+    source: AgentSource,
     *,
     settings: BridgeSettings | None = None,
     plugins: PluginManager | None = None,
 ) -> Transport:
-    """A transport of the kind that `settings` name, to the agents that `make_agent` makes.
+    """A transport of the kind that `settings` name, to the agents of `source`.
 
     Raises:
-        PluginError: No plug-in offers that transport, or two do.
+        UnknownTransportError: No plug-in offers that transport.
+        PluginError: Two of them do.
     """
+    return transport_of(settings or BridgeSettings(), plugins)(source)
+
+
+def transport_of(
+    settings: BridgeSettings, plugins: PluginManager | None = None
+) -> TransportFactory:
+    """What makes transports of the kind that `settings` name; raises as `transport_to` does."""
     offered = _offered(plugins or plugin_manager())
-    name = (settings or BridgeSettings()).transport
+    name = settings.transport
     if name not in offered:
-        raise PluginError(
-            plugin=name,
-            problem=f"no transport has this name; there are: {', '.join(offered) or 'none'}",
-        )
-    return offered[name](make_agent)
+        raise UnknownTransportError(given=name, known=tuple(offered))
+    return offered[name]
 
 
 def _offered(manager: PluginManager) -> dict[str, TransportFactory]:

@@ -33,6 +33,24 @@ class BridgeSettings(Value):
     heartbeat_s: PositiveFloat = 30.0
     """Time between two signs of life."""
 
+    stale_after_beats: PositiveFloat = 2.5
+    """Silence after which an agent is stale, in heartbeats."""
+
+    dead_after_beats: PositiveFloat = 4.0
+    """Silence after which an agent is dead and replaced, in heartbeats."""
+
+    restart_pause_s: PositiveFloat = 1.0
+    """Pause before an agent is replaced whose predecessor lived for less than a window; it
+    doubles each time, up to 16 times as long. Work waits meanwhile. The first replacement
+    comes at once."""
+
+    respawn_after_s: PositiveFloat | None = 5.0
+    """Pause before an agent that could not start is tried again; doubles each time. Work is
+    refused meanwhile. Absent: it is not tried again by itself."""
+
+    respawn_max_s: PositiveFloat = 300.0
+    """No pause between two tries is longer."""
+
     start_timeout_s: PositiveFloat = 30.0
     """Bound on the start of an agent's session."""
 
@@ -48,5 +66,23 @@ class BridgeSettings(Value):
             raise ValueError(
                 f"degraded_after ({self.degraded_after}) is beyond restart_after "
                 f"({self.restart_after}); an agent is degraded before it is replaced"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _silence_comes_after_a_beat(self) -> Self:
+        if not 1 < self.stale_after_beats < self.dead_after_beats:
+            raise ValueError(
+                f"stale_after_beats ({self.stale_after_beats:g}) must be more than 1 and less "
+                f"than dead_after_beats ({self.dead_after_beats:g})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tries_come_in_time(self) -> Self:
+        if self.respawn_after_s is not None and self.respawn_after_s > self.respawn_max_s:
+            raise ValueError(
+                f"respawn_after_s ({self.respawn_after_s:g}) is beyond respawn_max_s "
+                f"({self.respawn_max_s:g})"
             )
         return self

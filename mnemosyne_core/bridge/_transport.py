@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from mnemosyne_core import lane
 from mnemosyne_core.agents import Agent
 from mnemosyne_core.bridge._endpoint import handle
 from mnemosyne_core.bridge._settings import BridgeSettings
+from mnemosyne_core.bridge._source import AgentFactory, AgentSource
 from mnemosyne_core.errors import Abort, BridgeError
+from mnemosyne_core.supervision import LOOP_BREAKERS
 
-AgentFactory: TypeAlias = Callable[[], Agent]
-"""Makes an agent without a session; called once for each incarnation."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class AgentGoneError(BridgeError):
     """The agent ended while it had work, or has not been started."""
 
     code = "agent_gone"
+    hint = "its bridge replaces it, and the item goes round again"
 
 
 class Transport(Protocol):
     """One agent at a time, at whatever distance."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is an agent that takes work, as far as is known here."""
+        ...
 
     async def start(self, path: str, settings: BridgeSettings, on_beat: Callable[[], None]) -> None:
         """Bring up a new agent and its session.
@@ -65,8 +73,8 @@ class Transport(Protocol):
         ...
 
 
-TransportFactory: TypeAlias = Callable[[AgentFactory], Transport]
-"""Makes the transport to the agents that a factory makes."""
+TransportFactory: TypeAlias = Callable[[AgentSource], Transport]
+"""Makes the transport to the agents that come from a source."""
 
 
 class TaskTransport:
@@ -85,13 +93,20 @@ class TaskTransport:
         self._work: set[asyncio.Task[bytes]] = set()
         self._cancel_s = 0.0
 
+    @property
+    def is_up(self) -> bool:
+        """Whether its session is open."""
+        return self._agent is not None
+
     async def start(self, path: str, settings: BridgeSettings, on_beat: Callable[[], None]) -> None:
         """Make an agent in a task of its own and open its session there."""
         self._leaving = asyncio.Event()
         self._cancel_s = settings.cancel_s
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         home = asyncio.create_task(
-            self._live(path, settings.heartbeat_s, on_beat, ready, self._leaving),
+            _kept_from_the_loop(
+                self._live, path, settings.heartbeat_s, on_beat, ready, self._leaving
+            ),
             name=f"agent {path}",
         )
         self._home = home
@@ -105,14 +120,14 @@ class TaskTransport:
             self._home = None
             if home.cancelled():
                 raise AgentGoneError("the agent's task was cancelled from outside during its start")
-            home.result()
+            _result_of(home)
 
     async def execute(self, envelope: bytes) -> bytes:
         """Run the agent's work in a task of its own."""
         if self._agent is None:
             raise AgentGoneError("the agent is not running")
         home = self._home
-        work = asyncio.create_task(handle(self._agent, envelope))
+        work = asyncio.create_task(_kept_from_the_loop(handle, self._agent, envelope))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
         try:
@@ -123,7 +138,7 @@ class TaskTransport:
         if work.cancelled():
             how = "from outside" if self._home is home else "because the agent was stopped"
             raise AgentGoneError(f"the agent's work was cancelled {how}")
-        return work.result()
+        return _result_of(work)
 
     async def stop(self, timeout_s: float) -> bool:
         """Cancel all work, then have the home task close the session and end."""
@@ -142,7 +157,7 @@ class TaskTransport:
             if home is not None and not home.done():
                 await _end(home, within_s=self._cancel_s)
         if home is not None and home.done() and not home.cancelled():
-            home.result()
+            _result_of(home)
         return all(task.done() for task in (*works, *([home] if home else [])))
 
     async def _live(
@@ -172,9 +187,36 @@ class TaskTransport:
                 await agent.stop_session()
 
 
+class _KeptError(BaseException):
+    """Something that would break the loop if a task ended with it; raised where it is awaited."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+async def _kept_from_the_loop(
+    function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+) -> T:
+    try:
+        return await function(*args, **kwargs)
+    except LOOP_BREAKERS as error:
+        raise _KeptError(error) from error
+
+
+def _result_of(task: asyncio.Task[T]) -> T:
+    try:
+        return task.result()
+    except _KeptError as kept:
+        raise kept.error from None
+
+
 async def _end(task: asyncio.Task[Any], *, within_s: float) -> None:
-    """Cancel a task and wait for its end, but not for ever; an `Abort` of it is raised here."""
+    """Cancel a task and wait for its end, but not for ever.
+
+    An `Abort` of it is raised here, and what would have broken the loop.
+    """
     task.cancel()
     await asyncio.wait({task}, timeout=within_s)
-    if task.done() and not task.cancelled() and isinstance(error := task.exception(), Abort):
-        raise error
+    if task.done() and not task.cancelled() and isinstance(task.exception(), Abort | _KeptError):
+        _result_of(task)

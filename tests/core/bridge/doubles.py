@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from mnemosyne_core import lane
 from mnemosyne_core.bridge import BridgeSettings, ClaudeAgentBridge, TaskTransport
+from mnemosyne_core.clock import LoopClock
 from mnemosyne_core.events import Event, Fact
 from mnemosyne_core.work import AgentRole, Failure, WorkItem, WorkResult
 
@@ -143,7 +144,12 @@ class StubbornAgent(DoingAgent):
 class Scene:
     """A bridge to agents that are handed out one after the other, and what it recorded."""
 
-    def __init__(self, *agents: DoingAgent, settings: BridgeSettings = QUICK) -> None:
+    def __init__(
+        self,
+        *agents: DoingAgent,
+        settings: BridgeSettings = QUICK,
+        on_loop_time: bool = False,
+    ) -> None:
         self.agents = list(agents) or [DoingAgent()]
         self.handed_out = 0
         self.clock = HandClock()
@@ -152,7 +158,7 @@ class Scene:
             "executor",
             recorder=self.log,
             transport=TaskTransport(self._next_agent),
-            clock=self.clock,
+            clock=LoopClock() if on_loop_time else self.clock,
             settings=settings,
         )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from mnemosyne_core import lane
-from mnemosyne_core.agents import create_agent
+from mnemosyne_core.agents import Agent, AgentPlace, create_agent
 from mnemosyne_core.bridge import (
     BridgeSettings,
     BridgeState,
@@ -24,11 +25,13 @@ from mnemosyne_core.errors import (
     InvalidWorkItemError,
     MissingKeyError,
     MissingSdkError,
+    NoAgentError,
     UsageError,
 )
 from mnemosyne_core.events import AgentFailed, AgentRegistered, ChildLeaked
 from mnemosyne_core.work import AgentRole, WorkItem, WorkResult
 from tests.core.agents.script import ScriptedClient, said
+from tests.core.bridge.conformance.harness import Line
 from tests.core.bridge.doubles import (
     IMPATIENT,
     ITEM,
@@ -294,7 +297,7 @@ async def test_heartbeats_come_while_the_agent_lives_and_end_with_it() -> None:
             "create it",
             id="folder",
         ),
-        pytest.param(ValueError("odd"), "ValueError: odd", "cause", id="anything-else"),
+        pytest.param(ValueError("odd"), "ValueError: odd", "log", id="anything-else"),
     ],
 )
 async def test_an_agent_that_cannot_start_says_what_is_missing_and_what_to_do(
@@ -343,6 +346,49 @@ async def test_an_agent_whose_making_fails_is_a_failed_spawn() -> None:
     bridge = ClaudeAgentBridge("executor", recorder=log, transport=TaskTransport(make))
     with pytest.raises(BridgeSpawnError, match="no such agent"):
         await bridge.spawn()
+
+
+class NoAgent:
+    """Made by mistake."""
+
+    role = AgentRole.EXECUTOR
+
+    def __repr__(self) -> str:
+        return "NoAgent()"
+
+
+def no_agent(place: AgentPlace) -> Agent:
+    return cast("Agent", NoAgent())
+
+
+@pytest.mark.parametrize("kind", ["task", "subprocess"])
+async def test_what_is_no_agent_is_refused_with_what_it_lacks(kind: str) -> None:
+    transport = Line.to(kind, no_agent).transport
+    bridge = ClaudeAgentBridge("executor", recorder=EventList(), transport=transport)
+    with pytest.raises(BridgeSpawnError, match=r"no_agent.* made NoAgent.*is no agent") as it:
+        await bridge.spawn()
+
+    cause = it.value.__cause__
+    assert isinstance(cause, NoAgentError)
+    assert cause.missing == ("start_session", "stop_session", "execute_work")
+    assert not it.value.may_pass
+
+
+def broken(place: AgentPlace) -> Agent:
+    raise LookupError("nothing found")
+
+
+@pytest.mark.parametrize("kind", ["task", "subprocess"])
+async def test_where_a_start_failed_as_nobody_foresaw_is_in_the_agents_log(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = Line.to(kind, broken).transport
+    bridge = ClaudeAgentBridge("executor", recorder=EventList(), transport=transport)
+    with pytest.raises(BridgeSpawnError, match=r"\(LookupError: nothing found\); the agent's log"):
+        await bridge.spawn()
+
+    assert {record.name for record in caplog.records} == {"mnemosyne.agent.executor"}
+    assert "in broken" in caplog.text
 
 
 class Starting(DoingAgent):
@@ -491,6 +537,7 @@ class OddTransport:
     def __init__(self, answer: Callable[[bytes], bytes]) -> None:
         self._answer = answer
         self.seen: list[bytes] = []
+        self.is_up = True
 
     async def start(self, path: str, settings: BridgeSettings, on_beat: Callable[[], None]) -> None:
         on_beat()

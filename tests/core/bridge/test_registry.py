@@ -6,12 +6,21 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from mnemosyne_core.bridge import BridgeSettings, TaskTransport, TransportFactory, transport_to
+from mnemosyne_core.bridge import (
+    AgentSource,
+    BridgeSettings,
+    SubprocessTransport,
+    TaskTransport,
+    TransportFactory,
+    transport_to,
+)
 from mnemosyne_core.bridge._registry import BUILT_IN
-from mnemosyne_core.errors import PluginError
+from mnemosyne_core.errors import PluginError, UnknownTransportError
 from mnemosyne_core.events import Event
 from mnemosyne_core.hooks import event_sinks, hookimpl, plugin_manager
 from tests.core.bridge.doubles import DoingAgent
+
+SOURCE = AgentSource(make=DoingAgent)
 
 
 class Offering:
@@ -22,17 +31,21 @@ class Offering:
 
     @hookimpl
     def mnemosyne_transports(self) -> Mapping[str, TransportFactory]:
-        return {self._name: OtherTransport}
+        return {self._name: lambda source: OtherTransport(source.make)}
 
 
 class OtherTransport(TaskTransport):
     pass
 
 
-def test_the_task_transport_comes_from_the_built_in_plugin() -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"), [("task", TaskTransport), ("subprocess", SubprocessTransport)]
+)
+def test_two_transports_come_from_the_built_in_plugin(name: str, kind: type[object]) -> None:
     plugins = plugin_manager(load_entry_points=False)
 
-    assert type(transport_to(DoingAgent, plugins=plugins)) is TaskTransport
+    settings = BridgeSettings(transport=name)
+    assert type(transport_to(SOURCE, settings=settings, plugins=plugins)) is kind
     assert plugins.has_plugin(BUILT_IN)
 
 
@@ -40,22 +53,22 @@ def test_a_plugins_transport_is_found_by_the_name_in_the_settings() -> None:
     plugins = plugin_manager([Offering("pigeon")], load_entry_points=False)
     settings = BridgeSettings(transport="pigeon")
 
-    transport = transport_to(DoingAgent, settings=settings, plugins=plugins)
+    transport = transport_to(SOURCE, settings=settings, plugins=plugins)
     assert type(transport) is OtherTransport
 
 
 def test_an_unknown_transport_names_the_known_ones() -> None:
     plugins = plugin_manager([Offering("pigeon")], load_entry_points=False)
 
-    with pytest.raises(PluginError, match="there are: task, pigeon"):
-        transport_to(DoingAgent, settings=BridgeSettings(transport="ray"), plugins=plugins)
+    with pytest.raises(UnknownTransportError, match="'ray'; there are: task, subprocess, pigeon"):
+        transport_to(SOURCE, settings=BridgeSettings(transport="ray"), plugins=plugins)
 
 
 def test_two_transports_of_one_name_are_refused() -> None:
     plugins = plugin_manager([Offering("task")], load_entry_points=False)
 
     with pytest.raises(PluginError, match="two transports have this name"):
-        transport_to(DoingAgent, plugins=plugins)
+        transport_to(SOURCE, plugins=plugins)
 
 
 def test_sinks_are_called_for_in_order_of_registration_and_without_the_empty_ones() -> None:

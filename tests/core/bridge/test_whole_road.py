@@ -95,5 +95,5 @@ async def test_an_overloaded_api_is_a_failure_that_may_be_tried_again() -> None:
         assert bridge.error_count == 1
 
     assert result.error is not None
-    assert (result.error.code, result.error.retryable) == ("claude_status", True)
+    assert (result.error.code, result.error.retryable) == ("claude_overloaded", True)
     assert "529 overloaded_error: Overloaded" in result.error.message
