@@ -66,6 +66,8 @@ class QueuedItem:
 
     worker: str | None
     expires_at_s: float | None
+    not_before_s: float | None = None
+    """When it may be claimed again at the earliest, in seconds of the caller's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

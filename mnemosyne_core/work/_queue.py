@@ -14,9 +14,12 @@ reviewing   release, complete, fail, cancel
 
 An item can be claimed when its dependencies are completed. Highest priority goes
 first, equal priorities in order of submission; an item that was released keeps
-the place that it had. A claim is a lease: whoever holds it and does not `extend`
-it in time is found by `expired`. It still counts until it is released, and then
-its attempt number is out of date, so two workers never finish the same item.
+the place that it had. One that was released with a moment (`not_before_s`) rests
+until then, and the others pass it by.
+
+A claim is a lease: whoever holds it and does not `extend` it in time is found by
+`expired`. It still counts until it is released, and then its attempt number is out
+of date, so two workers never finish the same item.
 
 An item whose dependency failed or was cancelled can never run. The queue says
 which ones those are and leaves it to the caller to fail them, because each of
@@ -28,7 +31,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from math import isfinite
 
 from mnemosyne_core.errors import (
     IllegalWorkStateError,
@@ -39,6 +42,7 @@ from mnemosyne_core.errors import (
 )
 from mnemosyne_core.work._claim import Claim, Progress, QueuedItem, QueueSnapshot
 from mnemosyne_core.work._graph import check_batch, reachable
+from mnemosyne_core.work._line import Line, Rank
 from mnemosyne_core.work._values import AgentRole, WorkItem, WorkState
 
 _WAITING = (WorkState.WAITING,)
@@ -58,14 +62,18 @@ class _Entry:
     state: WorkState = WorkState.WAITING
     worker: str = ""
     expires_at_s: float = 0.0
+    not_before_s: float | None = None
 
     @property
-    def rank(self) -> tuple[int, int, str]:
+    def rank(self) -> Rank:
         return (-self.item.priority, self.position, self.item.id)
 
-    @property
-    def is_ready(self) -> bool:
-        return self.state is WorkState.WAITING and not self.waits_for
+    def is_ready(self, now_s: float) -> bool:
+        return (
+            self.state is WorkState.WAITING
+            and not self.waits_for
+            and (self.not_before_s is None or self.not_before_s <= now_s)
+        )
 
     def claim(self) -> Claim:
         return Claim(
@@ -97,9 +105,7 @@ class WorkQueue:
         self._finished: dict[str, WorkState] = {}
         self._dependents: dict[str, list[str]] = {}
         self._under_way: dict[str, _Entry] = {}
-        # Heaps of ranks, by role, so that a role without an agent blocks no other.
-        # An item that ends unclaimed leaves its rank behind, to be dropped when it comes up.
-        self._ready: dict[AgentRole, list[tuple[int, int, str]]] = {role: [] for role in AgentRole}
+        self._line = Line(self._live)
 
     # --- what comes in ---
 
@@ -130,7 +136,11 @@ class WorkQueue:
             raise QueueFullError(capacity=self._capacity, live=len(self._live), offered=len(batch))
 
     def restore(
-        self, live: Iterable[Progress], *, finished: Mapping[str, WorkState]
+        self,
+        live: Iterable[Progress],
+        *,
+        finished: Mapping[str, WorkState],
+        not_before_s: Mapping[str, float] | None = None,
     ) -> tuple[str, ...]:
         """Take over where an earlier run stopped, before anything else is added.
 
@@ -140,12 +150,14 @@ class WorkQueue:
             live: Its unfinished items, in order of submission, all of them waiting: the end
                 of an attempt that was under way is recorded first.
             finished: The final states of its other items.
+            not_before_s: When those that rest may be claimed, by id, in seconds of the
+                caller's clock: that of the earlier run may have been another one.
 
         Returns:
             The ids that can never run, as `add` does.
 
         Raises:
-            UsageError: The queue is not empty.
+            UsageError: The queue is not empty, or a moment is no finite number.
             IllegalWorkStateError: A live item is not waiting, or a finished one not final.
             DuplicateWorkItemError: As for `add`.
             UnknownDependencyError: As for `add`.
@@ -153,6 +165,9 @@ class WorkQueue:
         """
         if self._submitted or self._finished:
             raise UsageError("only an empty queue can be restored; restore first, then add")
+        moments_s = not_before_s or {}
+        for moment_s in moments_s.values():
+            _check_moment(moment_s)
         entries = tuple(live)
         for entry in entries:
             _check_state(entry.item.id, entry.state, wanted="restore", legal=_WAITING)
@@ -168,7 +183,12 @@ class WorkQueue:
         check_batch(batch, known=finished)
         self._finished.update(finished)
         for entry in entries:
-            self._insert(entry.item, attempt=entry.attempt, guidance=entry.guidance)
+            self._insert(
+                entry.item,
+                attempt=entry.attempt,
+                guidance=entry.guidance,
+                not_before_s=moments_s.get(entry.item.id),
+            )
         return self._never_runnable(batch)
 
     # --- one attempt ---
@@ -190,16 +210,11 @@ class WorkQueue:
             roles: The roles that have an agent; items of others are passed over.
         """
         _check_lease(lease_s)
-        tops = [
-            heap[0]
-            for role, heap in self._ready.items()
-            if (roles is None or role in roles) and self._prune(heap)
-        ]
-        if not tops:
+        if (item_id := self._line.pop(roles, now_s=now_s)) is None:
             return None
-        entry = self._live[min(tops)[2]]
-        heappop(self._ready[entry.item.role])
+        entry = self._live[item_id]
         entry.state = WorkState.ACTIVE
+        entry.not_before_s = None
         entry.worker = worker
         entry.expires_at_s = now_s + lease_s
         self._under_way[entry.item.id] = entry
@@ -236,7 +251,12 @@ class WorkQueue:
         return entry.claim()
 
     def release(
-        self, item_id: str, *, attempt: int, guidance: tuple[str, ...] | None = None
+        self,
+        item_id: str,
+        *,
+        attempt: int,
+        guidance: tuple[str, ...] | None = None,
+        not_before_s: float | None = None,
     ) -> int | None:
         """End an attempt that came to nothing, so that the item goes round again.
 
@@ -244,6 +264,8 @@ class WorkQueue:
             item_id: The item.
             attempt: The attempt that ends.
             guidance: What the next attempts should know; absent: what they knew before.
+            not_before_s: When the next attempt may begin, in seconds of the caller's clock;
+                absent: at once.
 
         Returns:
             The number of the next attempt; `None` if this was the last one that the item
@@ -253,7 +275,10 @@ class WorkQueue:
             UnknownWorkItemError: There is no such item.
             StaleClaimError: Another attempt is under way by now.
             IllegalWorkStateError: No attempt is under way.
+            UsageError: `not_before_s` is no finite number.
         """
+        if not_before_s is not None:
+            _check_moment(not_before_s)
         entry = self._held(item_id, attempt, wanted="release", legal=_UNDER_WAY)
         if entry.attempt >= entry.item.max_attempts:
             return None
@@ -262,7 +287,8 @@ class WorkQueue:
         entry.state = WorkState.WAITING
         if guidance is not None:
             entry.guidance = guidance
-        heappush(self._ready[entry.item.role], entry.rank)
+        entry.not_before_s = not_before_s
+        self._line_up(entry)
         return entry.attempt
 
     # --- the end of an item ---
@@ -286,8 +312,8 @@ class WorkQueue:
             if dependent is None:
                 continue
             del dependent.waits_for[item_id]
-            if dependent.is_ready:
-                heappush(self._ready[dependent.item.role], dependent.rank)
+            if not dependent.waits_for:
+                self._line_up(dependent)
                 now_ready.append(dependent_id)
         return tuple(now_ready)
 
@@ -364,12 +390,14 @@ class WorkQueue:
             raise UnknownWorkItemError(item_id=item_id)
         return self._live[item_id].item
 
-    def ready(self, roles: Collection[AgentRole] | None = None) -> tuple[WorkItem, ...]:
-        """The items that could be claimed, next one first; of `roles` only, if given."""
+    def ready(
+        self, roles: Collection[AgentRole] | None = None, *, now_s: float
+    ) -> tuple[WorkItem, ...]:
+        """The items that could be claimed at `now_s`, next one first; of `roles` only, if given."""
         entries = (
             entry
             for entry in self._live.values()
-            if entry.is_ready and (roles is None or entry.item.role in roles)
+            if entry.is_ready(now_s) and (roles is None or entry.item.role in roles)
         )
         return tuple(entry.item for entry in sorted(entries, key=lambda entry: entry.rank))
 
@@ -387,6 +415,13 @@ class WorkQueue:
         """When the next lease ends, in seconds of the caller's clock; `None` without claims."""
         return min((entry.expires_at_s for entry in self._under_way.values()), default=None)
 
+    def next_due_s(self, now_s: float) -> float | None:
+        """When the first item that rests after `now_s` may be claimed; `None` if none does.
+
+        Both are in seconds of the caller's clock.
+        """
+        return self._line.next_due_s(now_s)
+
     def snapshot(self) -> QueueSnapshot:
         """The whole queue, as a value."""
         counts = Counter(self._finished.values())
@@ -398,7 +433,14 @@ class WorkQueue:
 
     # --- within ---
 
-    def _insert(self, item: WorkItem, *, attempt: int, guidance: tuple[str, ...]) -> None:
+    def _insert(
+        self,
+        item: WorkItem,
+        *,
+        attempt: int,
+        guidance: tuple[str, ...],
+        not_before_s: float | None = None,
+    ) -> None:
         waits_for = dict.fromkeys(
             dependency
             for dependency in item.dependencies
@@ -406,13 +448,21 @@ class WorkQueue:
         )
         self._submitted += 1
         entry = _Entry(
-            item, self._submitted, waits_for=waits_for, attempt=attempt, guidance=guidance
+            item,
+            self._submitted,
+            waits_for=waits_for,
+            attempt=attempt,
+            guidance=guidance,
+            not_before_s=not_before_s,
         )
         self._live[item.id] = entry
         for dependency in waits_for:
             self._dependents.setdefault(dependency, []).append(item.id)
-        if entry.is_ready:
-            heappush(self._ready[item.role], entry.rank)
+        if not waits_for:
+            self._line_up(entry)
+
+    def _line_up(self, entry: _Entry) -> None:
+        self._line.join(entry.rank, entry.item.role, not_before_s=entry.not_before_s)
 
     def _never_runnable(self, batch: tuple[WorkItem, ...]) -> tuple[str, ...]:
         lost = {
@@ -451,12 +501,6 @@ class WorkQueue:
         self._dependents.pop(item_id, None)
         return tuple(found for found in lost if found in self._live)
 
-    def _prune(self, heap: list[tuple[int, int, str]]) -> bool:
-        """Drop finished items from the top of `heap`, and say whether anything is left."""
-        while heap and heap[0][2] not in self._live:
-            heappop(heap)
-        return bool(heap)
-
 
 def _shown(entry: _Entry) -> QueuedItem:
     held = entry.state is not WorkState.WAITING
@@ -468,6 +512,7 @@ def _shown(entry: _Entry) -> QueuedItem:
         waits_for=tuple(entry.waits_for),
         worker=entry.worker if held else None,
         expires_at_s=entry.expires_at_s if held else None,
+        not_before_s=entry.not_before_s,
     )
 
 
@@ -481,3 +526,8 @@ def _check_state(
 def _check_lease(lease_s: float) -> None:
     if not lease_s > 0:
         raise UsageError(f"lease_s must be positive, got {lease_s!r}")
+
+
+def _check_moment(not_before_s: float) -> None:
+    if not isfinite(not_before_s):
+        raise UsageError(f"not_before_s must be a finite number, got {not_before_s!r}")

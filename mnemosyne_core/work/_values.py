@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from math import isfinite
 from typing import Annotated, Self
 
 from pydantic import (
@@ -21,7 +22,12 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError
 
 from mnemosyne_core._value import Value
-from mnemosyne_core.errors import InvalidWorkItemError, MnemosyneError, UnknownRoleError
+from mnemosyne_core.errors import (
+    InvalidWorkItemError,
+    MnemosyneError,
+    Recovery,
+    UnknownRoleError,
+)
 from mnemosyne_core.work._phase import Phase
 
 _ID_CHARS = 200
@@ -227,17 +233,42 @@ class Failure(Value):
     retryable: bool = True
     """Whether another attempt can help."""
 
+    recovery: Recovery = Recovery.NONE
+    """Who can mend it."""
+
+    hint: str = ""
+    """What to do, for people; empty where the message says it all."""
+
+    retry_after_s: NonNegativeFloat | None = None
+    """Seconds after which the same may go well again, where that is known."""
+
     @classmethod
     def of(cls, error: BaseException, *, retryable: bool = True) -> Failure:
         """The failure that `error` stands for."""
-        is_ours = isinstance(error, MnemosyneError)
-        message = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        if isinstance(error, MnemosyneError):
+            code, message, recovery, hint = error.code, str(error), error.recovery, error.hint
+            retry_after_s = error.retry_after_s
+        else:
+            code, message = "crash", f"{type(error).__name__}: {error}"
+            recovery, hint, retry_after_s = Recovery.RESTART, "", None
         return cls(
-            code=error.code if isinstance(error, MnemosyneError) else "crash",
-            # An error about undecodable bytes may hold some, and these cannot be stored.
-            message=message.encode(errors="backslashreplace").decode(),
+            code=code,
+            message=_storable(message),
             retryable=retryable,
+            recovery=recovery,
+            hint=_storable(hint),
+            retry_after_s=_plausible(retry_after_s),
         )
+
+
+def _storable(text: str) -> str:
+    # An error about undecodable bytes may hold some, and these cannot be stored.
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _plausible(seconds: float | None) -> float | None:
+    # An error may repeat what a stranger said; nonsense in it must not hide the error.
+    return seconds if seconds is not None and isfinite(seconds) and seconds >= 0 else None
 
 
 class WorkResult(Value):
@@ -352,7 +383,7 @@ class WorkState(StrEnum):
     """Where a work item stands."""
 
     WAITING = "waiting"
-    """For its dependencies, its turn, or its agent."""
+    """For its dependencies, its turn, its agent, or a moment to be tried again."""
 
     ACTIVE = "active"
     """An agent has it."""

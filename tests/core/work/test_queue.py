@@ -68,7 +68,7 @@ def test_a_role_without_an_agent_blocks_no_other() -> None:
 
     assert taken is not None
     assert taken.item.id == "e"
-    assert [each.id for each in queue.ready({AgentRole.REVIEWER})] == ["r"]
+    assert [each.id for each in queue.ready({AgentRole.REVIEWER}, now_s=0.0)] == ["r"]
     assert queue.claim(now_s=0.0, worker="x", lease_s=1.0, roles={AgentRole.EXECUTOR}) is None
 
 
@@ -83,7 +83,7 @@ def test_a_completed_dependency_never_holds_up_a_later_item() -> None:
 def test_ready_lists_what_can_be_claimed_next_one_first() -> None:
     queue = queue_of(item("a", priority=1), item("b"), item("c", "a"), item("d", priority=9))
 
-    assert [each.id for each in queue.ready()] == ["d", "b", "a"]
+    assert [each.id for each in queue.ready(now_s=0.0)] == ["d", "b", "a"]
 
 
 # --- what comes in ---
@@ -220,6 +220,65 @@ def test_a_stale_claim_cannot_touch_the_next_attempt(
     assert queue.snapshot() == before
 
 
+def test_an_item_rests_until_its_moment_and_the_others_pass_it_by() -> None:
+    queue = queue_of(item("a", priority=9), item("b"), item("c"))
+    queue.release("a", attempt=claim(queue).attempt, not_before_s=60.0)
+
+    assert [each.id for each in queue.ready(now_s=59.9)] == ["b", "c"]
+    assert claim(queue, now_s=59.9).item.id == "b"
+    assert [each.id for each in queue.ready(now_s=60.0)] == ["a", "c"]
+    again = claim(queue, now_s=60.0)
+    assert (again.item.id, again.attempt) == ("a", 2)
+
+
+def test_an_item_of_the_past_rests_no_more() -> None:
+    queue = queue_of(item("a"))
+    queue.release("a", attempt=claim(queue).attempt, not_before_s=-5.0)
+
+    assert claim(queue, now_s=0.0).attempt == 2
+
+
+def test_a_rest_is_for_one_attempt_only() -> None:
+    queue = queue_of(item("a"))
+    queue.release("a", attempt=claim(queue).attempt, not_before_s=60.0)
+    second = claim(queue, now_s=60.0)
+    assert queue.snapshot().live[0].not_before_s is None
+    queue.release("a", attempt=second.attempt)
+
+    assert queue.snapshot().live[0].not_before_s is None
+    assert claim(queue, now_s=0.0).attempt == 3
+
+
+def test_the_next_moment_is_that_of_the_first_who_still_rests() -> None:
+    queue = queue_of(item("a"), item("b"), item("c"))
+    for rest_s in (30.0, 10.0, 20.0):
+        taken = claim(queue)
+        queue.release(taken.item.id, attempt=1, not_before_s=rest_s)
+
+    shown = {each.item.id: each.not_before_s for each in queue.snapshot().live}
+    assert shown == {"a": 30.0, "b": 10.0, "c": 20.0}
+    assert queue.next_due_s(0.0) == 10.0
+    assert queue.next_due_s(10.0) == 20.0, "b is ready, and waits for nobody but a worker"
+    queue.cancel("c")
+    assert queue.next_due_s(10.0) == 30.0
+    assert queue.next_due_s(30.0) is None
+    assert WorkQueue().next_due_s(0.0) is None
+
+
+@pytest.mark.parametrize("moment_s", [float("nan"), float("inf")])
+def test_a_moment_that_is_none_is_refused_and_changes_nothing(moment_s: float) -> None:
+    queue = queue_of(item("a"))
+    attempt = claim(queue).attempt
+    before = queue.snapshot()
+
+    with pytest.raises(UsageError, match="finite"):
+        queue.release("a", attempt=attempt, not_before_s=moment_s)
+    assert queue.snapshot() == before
+
+    with pytest.raises(UsageError, match="finite"):
+        WorkQueue().restore((), finished={}, not_before_s={"a": moment_s})
+
+
 def test_a_lease_that_is_not_renewed_expires() -> None:
     queue = queue_of(item("a"), item("b"))
     claim(queue, now_s=0.0, lease_s=10.0)
@@ -298,7 +357,7 @@ def test_items_that_depend_on_a_lost_one_are_named_when_they_are_added(end: str)
     getattr(queue, end)("a")
 
     assert queue.add([item("c", "b"), item("b", "a"), item("d")]) == ("b", "c")
-    assert [each.id for each in queue.ready()] == ["d"]
+    assert [each.id for each in queue.ready(now_s=0.0)] == ["d"]
 
 
 @pytest.mark.parametrize(
@@ -368,6 +427,18 @@ def test_a_restored_queue_goes_on_where_the_old_one_stopped() -> None:
     queue.complete("a", attempt=2)
     assert drain(queue) == ["b"]
     assert queue.state("lost") is WorkState.CANCELLED
+
+
+def test_a_restored_item_rests_as_long_as_the_new_clock_says() -> None:
+    old = queue_of(item("a", priority=9), item("b"))
+    old.release("a", attempt=claim(old).attempt, not_before_s=1000.0)
+    queue = WorkQueue()
+
+    queue.restore(old.snapshot().live, finished={}, not_before_s={"a": 7.0})
+
+    assert queue.next_due_s(0.0) == 7.0
+    assert claim(queue, now_s=0.0).item.id == "b"
+    assert claim(queue, now_s=7.0).item.id == "a"
 
 
 def test_restoring_names_what_can_never_run() -> None:

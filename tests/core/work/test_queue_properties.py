@@ -27,7 +27,7 @@ LEASE_S = 10.0
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Random graphs, workers that finish, fail, vanish and come back late."""
+    """Random graphs, workers that finish, fail, vanish and come back late, items that rest."""
 
     held = Claims("held")
     void = Claims("void")
@@ -38,6 +38,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.items: dict[str, WorkItem] = {}
         self.attempts: dict[str, int] = {}
         self.ended: dict[str, WorkState] = {}
+        self.not_before_s: dict[str, float] = {}
         self.now_s = 0.0
 
     @initialize(data=st.data())
@@ -94,6 +95,7 @@ class QueueMachine(RuleBasedStateMachine):
             if each.role in roles
             and each.id not in self.ended
             and self.queue.state(each.id) is WorkState.WAITING
+            and self.not_before_s.get(each.id, 0.0) <= self.now_s
             and all(self.ended.get(d) is WorkState.COMPLETED for d in each.dependencies)
         ]
         ready.sort(key=lambda each: (-each.priority, order.index(each.id)))
@@ -102,7 +104,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(target=held, roles=st.frozensets(st.sampled_from(ROLES)))
     def take(self, roles: frozenset[AgentRole]) -> object:
         expected = self.runnable(roles)
-        assert [each.id for each in self.queue.ready(roles)] == expected
+        assert [each.id for each in self.queue.ready(roles, now_s=self.now_s)] == expected
         taken = self.queue.claim(now_s=self.now_s, worker="worker", lease_s=LEASE_S, roles=roles)
         if taken is None:
             assert not expected
@@ -111,6 +113,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert taken.attempt == self.attempts.get(taken.item.id, 0) + 1
         assert taken.attempt <= taken.item.max_attempts
         self.attempts[taken.item.id] = taken.attempt
+        self.not_before_s.pop(taken.item.id, None)
         return taken
 
     def is_current(self, taken: Claim) -> bool:
@@ -134,15 +137,20 @@ class QueueMachine(RuleBasedStateMachine):
             self.fail_all(lost)
         return taken
 
-    @rule(target=void, taken=consumes(held))
-    def release(self, taken: Claim) -> Claim:
+    @rule(target=void, taken=consumes(held), rest_s=st.none() | st.sampled_from((0.0, 5.0, 15.0)))
+    def release(self, taken: Claim, rest_s: float | None) -> Claim:
         if self.is_current(taken):
-            self.give_back(taken)
+            self.give_back(taken, None if rest_s is None else self.now_s + rest_s)
         return taken
 
-    def give_back(self, taken: Claim) -> None:
-        following = self.queue.release(taken.item.id, attempt=taken.attempt)
-        if following is None:
+    def give_back(self, taken: Claim, not_before_s: float | None = None) -> None:
+        following = self.queue.release(
+            taken.item.id, attempt=taken.attempt, not_before_s=not_before_s
+        )
+        if following is not None:
+            if not_before_s is not None:
+                self.not_before_s[taken.item.id] = not_before_s
+        else:
             assert taken.attempt == taken.item.max_attempts
             lost = self.queue.fail(taken.item.id, attempt=taken.attempt)
             self.end(taken.item.id, WorkState.FAILED)
@@ -193,6 +201,15 @@ class QueueMachine(RuleBasedStateMachine):
         assert live | set(self.ended) == set(self.items)
         assert sum(snapshot.counts.values()) == len(self.items)
         assert all(self.queue.state(item_id) is state for item_id, state in self.ended.items())
+
+    @invariant()
+    def the_next_moment_is_that_of_the_first_who_rests(self) -> None:
+        resting = [
+            moment_s
+            for item_id, moment_s in self.not_before_s.items()
+            if item_id not in self.ended and moment_s > self.now_s
+        ]
+        assert self.queue.next_due_s(self.now_s) == min(resting, default=None)
 
     @invariant()
     def nothing_waits_for_what_cannot_come(self) -> None:
