@@ -345,7 +345,7 @@ async def test_concurrent_work_processing(
         at_work += {"work_claimed": 1, "work_completed": -1}.get(event.kind, 0)
         most = max(most, at_work)
     assert most == 2, "two at once, and never more"
-    assert {turn.agent for turn in claude_cassette.turns} == {"executor"}
+    assert {turn.agent for turn in claude_cassette.turns} == {"executor", "executor/sub-1"}
 
 
 async def test_simple_work_execution_with_claude(

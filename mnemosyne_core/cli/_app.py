@@ -1,7 +1,8 @@
 """The application: its commands put together, and what every command's end has in common.
 
 A command that fails raises; here its error becomes one line on standard error and an
-exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+exit code: 0 done, 1 failed, 2 wrong usage, 3 the tree gave up, 130 interrupted, 143
+terminated.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import typer
 from typer.core import TyperGroup
 
 from mnemosyne_core.cli import _doctor, _look, _run
-from mnemosyne_core.errors import MnemosyneError
+from mnemosyne_core.errors import MnemosyneError, RestartIntensityError
 from mnemosyne_core.hooks import plugin_manager
 
+GAVE_UP = 3
 INTERRUPTED = 130
 
 
@@ -26,7 +28,8 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except MnemosyneError as error:
             typer.echo(f"mnemosyne: {error}", err=True)
-            raise typer.Exit(1) from error
+            code = GAVE_UP if isinstance(error, RestartIntensityError) else 1
+            raise typer.Exit(code) from error
         except KeyboardInterrupt:
             typer.echo("mnemosyne: interrupted; what was stored so far is kept", err=True)
             raise typer.Exit(INTERRUPTED) from None
@@ -64,7 +67,11 @@ def main() -> None:
     """Run the command line of this process and exit."""
     try:
         app = make_app()
+        app()
     except MnemosyneError as error:
         typer.echo(f"mnemosyne: {error}", err=True)
         raise SystemExit(1) from error
-    app()
+    except KeyboardInterrupt:
+        # Before a command has begun, or when it is over.
+        typer.echo("mnemosyne: interrupted", err=True)
+        raise SystemExit(INTERRUPTED) from None

@@ -158,8 +158,13 @@ def _sdk_and_key() -> Check:
     """Whether a client for Claude can be made; says where a key was found, never the key."""
     from mnemosyne_core.claude import AnthropicClient
 
-    try:
+    async def look() -> None:
         client = AnthropicClient()
+        await client.open()
+        await client.aclose()
+
+    try:
+        asyncio.run(look())
     except MissingKeyError as error:
         return Check(
             name="key",
@@ -173,7 +178,6 @@ def _sdk_and_key() -> Check:
         return Check(
             name="key", status=Status.ABSENT, found=str(error), advice="repair the credentials"
         )
-    asyncio.run(client.aclose())
     places = [name for name in KEY_VARIABLES if os.environ.get(name)]
     where = places[0] if places else "the SDK's credential profiles"
     return Check(name="key", status=Status.OK, found=f"found in {where}")

@@ -75,6 +75,8 @@ def show_item(
     typer.echo(f"{item.state}, attempt {item.attempt} of {item.item.max_attempts}")
     if item.blocked:
         typer.echo(f"cannot start: {item.blocked}")
+    if item.not_before:
+        typer.echo(f"not before {item.not_before.isoformat(timespec='seconds')}")
     for result in results:
         came_to = "success" if result.error is None else f"{result.error.code}"
         typer.echo(f"attempt {result.attempt}: {came_to} after {result.duration_s:.1f} s")
@@ -129,6 +131,7 @@ def _item_fields(item: StoredItem) -> dict[str, object]:
         "guidance": list(item.guidance),
         "reviews": item.reviews,
         "blocked": item.blocked,
+        "not_before": None if item.not_before is None else item.not_before.isoformat(),
         "result": None if item.result is None else item.result.model_dump(mode="json"),
     }
 

@@ -38,7 +38,11 @@ def run(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Have agents do a piece of work, and print what came of it; 1 if it failed."""
+    """Have agents do a piece of work, and print what came of it; 1 if it failed.
+
+    On Ctrl-C or SIGTERM the work is taken back and the agents end in order; a second time
+    they end at once.
+    """
     from mnemosyne_core.agents import AgentSettings
     from mnemosyne_core.tree import SupervisionConfig
     from mnemosyne_core.work import AgentRole
@@ -54,21 +58,26 @@ def run(
         workspace=workspace.resolve(),
         agent=AgentSettings(allowed_commands=tuple(allow or ())),
     )
-    result = asyncio.run(_submitted(config, fields))
+    try:
+        result = asyncio.run(_submitted(config, fields))
+    except SystemExit as end:
+        typer.echo("mnemosyne: terminated; what was stored so far is kept", err=True)
+        # Typer gives the code to the process as it is; only a signal ends the run this way.
+        raise typer.Exit(int(end.code or 0)) from None
     typer.echo(result.model_dump_json(indent=2) if as_json else _words(result))
     if not result.success:
         raise typer.Exit(1)
 
 
 async def _submitted(config: SupervisionConfig, fields: dict[str, object]) -> WorkResult:
-    from mnemosyne_core.tree import SupervisionTree
+    from mnemosyne_core.tree import SupervisionTree, ends_on_signals
 
-    async with SupervisionTree(config) as tree:
+    async with ends_on_signals(), SupervisionTree(config) as tree:
         handle = await tree.submit(fields)
         try:
             return await handle.result()
         except asyncio.CancelledError:
-            # Ctrl-C takes the item back; otherwise the next run would go on with it.
+            # A signal takes the item back; otherwise the next run would go on with it.
             await handle.cancel("interrupted")
             raise
 
@@ -79,7 +88,10 @@ def _words(result: WorkResult) -> str:
         f"{result.usage.total_input_tokens} tokens in, {result.usage.output_tokens} out"
     )
     if result.error is not None:
-        return f"{result.item_id} failed ({counted})\n{result.error.code}: {result.error.message}"
+        error = result.error
+        # Many messages end with it; those that leave it out stand beside it elsewhere.
+        hint = f"\n-> {error.hint}" if error.hint and error.hint not in error.message else ""
+        return f"{result.item_id} failed ({counted})\n{error.code}: {error.message}{hint}"
     summary = result.data.get("summary") if isinstance(result.data, dict) else None
     made = summary if isinstance(summary, str) else result.model_dump_json(include={"data"})
     return f"{result.item_id} done ({counted})\n{made}"

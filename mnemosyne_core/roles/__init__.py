@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mnemosyne_core.roles._agent_actor import AgentActor, BridgeFactory
 from mnemosyne_core.roles._attempt import MissingAgent
-from mnemosyne_core.roles._executor import Executor
+from mnemosyne_core.roles._executor import Executor, SubAgents
 from mnemosyne_core.roles._messages import (
     AdvancePhase,
     Cancel,
@@ -41,6 +41,7 @@ __all__ = [
     "Review",
     "ReviewFailedError",
     "Reviewer",
+    "SubAgents",
     "Submit",
     "Wake",
 ]

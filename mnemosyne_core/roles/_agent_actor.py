@@ -2,7 +2,8 @@
 
 The four roles share it. It keeps the bridge as long as it lives itself: a
 restarted actor brings up a new one. A bridge that cannot start is no crash; the
-actor lives on and answers what it can without its agent.
+actor lives on and answers what it can without its agent, which the bridge goes on
+trying to start.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from mnemosyne_core.bridge import ClaudeAgentBridge
-from mnemosyne_core.errors import ActorDownError, BridgeSpawnError, MnemosyneError, UsageError
+from mnemosyne_core.errors import ActorDownError, MnemosyneError, UsageError
 from mnemosyne_core.roles._messages import Delegate, Recall
 from mnemosyne_core.supervision import Actor, Context, Exit
 from mnemosyne_core.work import WorkItem, WorkResult
@@ -29,14 +30,12 @@ class AgentActor(Actor):
         self._bridge: ClaudeAgentBridge | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def started(self, context: Context) -> None:  # noqa: ARG002 - the base's signature
+    async def started(self, context: Context) -> None:
         """Bring up the bridge; without it the actor runs on."""
         self._bridge = self._make_bridge()
-        try:
-            await self._bridge.spawn()
-        except BridgeSpawnError:
-            # The bridge has recorded AgentFailed; whoever asks hears AgentUnavailableError.
-            return
+        # If it cannot, it records AgentFailed; whoever asks hears AgentUnavailableError.
+        await self._bridge.spawn(by=context.by, keep_trying=True)
+        context.spawn(self._bridge.until_broken(), name="bridge")
 
     async def stopping(self, reason: Exit) -> None:  # noqa: ARG002 - the base's signature
         """Close the bridge; its agent's session ends here."""
@@ -52,6 +51,8 @@ class AgentActor(Actor):
                 )
             case Recall(item_id=item_id):
                 if (task := self._tasks.get(item_id)) is not None:
+                    reply = context.defer()
+                    task.add_done_callback(lambda _: reply.answer(None))
                     task.cancel()
             case _:
                 refusal = UsageError(
@@ -81,7 +82,10 @@ class AgentActor(Actor):
             try:
                 reply.answer(await answer)
             except MnemosyneError as error:
-                reply.fail(error)
+                # If the actor itself ends, its end is what the asker hears: its bridge is
+                # closed by then, and that is nobody's fault who asks again.
+                if context.ref.is_alive:
+                    reply.fail(error)
 
         def ended(task: asyncio.Task[None]) -> None:
             # Not in `run`: a task that is recalled before its first step never gets there.

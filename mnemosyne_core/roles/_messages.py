@@ -31,7 +31,7 @@ class AdvancePhase:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """To the orchestrator: an agent came or went, look at the queue again."""
+    """To the orchestrator and the executor: an agent came or went, look at what waits again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,6 @@ class Consolidated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recall:
-    """To any role: stop working on this item; nobody waits for it any more."""
+    """To any role: stop working on this item; answered when its agent has let go of it."""
 
     item_id: str

@@ -9,6 +9,10 @@ from it::
                     |           +-- retryable failure -------------------+
                     +-------------------- released <---------------------+
 
+A failure may say when the same may go well again. The released item rests until then,
+and others are claimed meanwhile. That moment is stored as one of the wall clock, so a
+tree that goes on from the database keeps to it.
+
 An attempt is a task of this actor. If the actor dies, its attempts die with it:
 the next incarnation finds their items in the journal, recalls whoever still
 works on them, and lets them go round again as a new attempt. That is delivery
@@ -20,9 +24,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from mnemosyne_core._value import Value
 from mnemosyne_core.errors import ActorDownError, MailboxFullError, WorkError
@@ -39,10 +44,17 @@ from mnemosyne_core.events import (
 )
 from mnemosyne_core.observe import ItemState, StateManager
 from mnemosyne_core.roles._agent_actor import AgentActor, BridgeFactory
+from mnemosyne_core.roles._alarm import Alarm
 from mnemosyne_core.roles._attempt import Attempt, MissingAgent, Outcome
 from mnemosyne_core.roles._messages import AdvancePhase, Cancel, Recall, Submit, Wake
 from mnemosyne_core.roles._peers import Peers
-from mnemosyne_core.roles._steps import Step, attempts_exhausted, dependency_failed
+from mnemosyne_core.roles._steps import (
+    Step,
+    attempts_exhausted,
+    dependency_failed,
+    not_retried,
+    rest_s,
+)
 from mnemosyne_core.storage import Journal
 from mnemosyne_core.supervision import Context, Exit
 from mnemosyne_core.work import (
@@ -70,6 +82,9 @@ class OrchestratorSettings(Value):
 
     default_timeout_s: PositiveFloat = 300.0
     """Bound on an attempt whose item names none, in seconds."""
+
+    max_retry_after_s: NonNegativeFloat = 3600.0
+    """How long an item rests at most before it is tried again, in seconds."""
 
     missing_agent: MissingAgent = MissingAgent.FAIL
 
@@ -100,6 +115,8 @@ class Orchestrator(AgentActor):
         """For each live item, the sequence number of the last event about it."""
         self._blocked: set[str] = set()
         """Items whose missing agent has been reported."""
+        self._alarm = Alarm()
+        """Rings when the first item has rested enough."""
 
     # --- messages ---
 
@@ -125,6 +142,7 @@ class Orchestrator(AgentActor):
 
     async def stopping(self, reason: Exit) -> None:
         """End the attempts first: they talk to the bridges that close next."""
+        self._alarm.unset()
         tasks = tuple(self._attempts.values())
         for task in tasks:
             task.cancel()
@@ -188,8 +206,18 @@ class Orchestrator(AgentActor):
         while len(self._attempts) < self._settings.max_concurrent:
             if self._to_review and AgentRole.REVIEWER in roles:
                 self._begin_review(context)
-            elif not self._begin_attempt(roles, context):
-                return
+            elif not self._begin_attempt(list(filter(self._has_room, roles)), context):
+                break
+        due_s = self._queue.next_due_s(context.clock.monotonic())
+        self._alarm.set(due_s, partial(self._dispatch, context), context)
+
+    def _has_room(self, role: AgentRole) -> bool:
+        """Whether one more item would be worked on and not only wait elsewhere."""
+        # Nearly always nothing is under way, and then there is room for one.
+        if not self._attempts or (places := self._peers.places(role)) is None:
+            return True
+        active = [each for each in self._attempts if self._queue.state(each) is WorkState.ACTIVE]
+        return sum(self._queue.item(item_id).role is role for item_id in active) < places
 
     def _begin_attempt(self, roles: list[AgentRole], context: Context) -> bool:
         """Begin the next attempt; says whether there was one."""
@@ -251,20 +279,32 @@ class Orchestrator(AgentActor):
             self._record(fact, item.id, context, attempt)
             self._queue.complete(item.id, attempt=attempt)
             self._forget(item.id)
-        elif outcome.step is Step.RETRY and attempt < item.max_attempts:
-            assert outcome.result.error is not None, "a success is not retried"
-            reason = outcome.result.error.message
-            self._record(WorkReleased(item_id=item.id, reason=reason), item.id, context, attempt)
-            self._queue.release(item.id, attempt=attempt, guidance=outcome.guidance)
+        elif outcome.step is Step.RETRY:
+            self._retry(item, attempt, outcome, context)
         else:
-            self._fail(item, attempt, outcome, context)
+            self._fail(item, attempt, outcome.result, context)
 
-    def _fail(self, item: WorkItem, attempt: int, outcome: Outcome, context: Context) -> None:
-        result = outcome.result
-        if outcome.step is Step.RETRY and item.max_attempts > 1:
-            assert result.error is not None, "a success is not retried"
-            exhausted = attempts_exhausted(item, result.error)
-            result = result.model_copy(update={"error": exhausted})
+    def _retry(self, item: WorkItem, attempt: int, outcome: Outcome, context: Context) -> None:
+        """Let the item go round again, at once or later; or fail it, if it may not."""
+        failure = outcome.result.error
+        assert failure is not None, "a success is not retried"
+        most_s = self._settings.max_retry_after_s
+        final = not_retried(item, attempt, failure, max_retry_after_s=most_s)
+        if final is not None:
+            result = outcome.result.model_copy(update={"error": final})
+            self._fail(item, attempt, result, context)
+            return
+        not_before, not_before_s = None, None
+        if wait_s := rest_s(failure, max_retry_after_s=most_s):
+            not_before = context.clock.now() + timedelta(seconds=wait_s)
+            not_before_s = context.clock.monotonic() + wait_s
+        fact = WorkReleased(item_id=item.id, reason=failure.message, not_before=not_before)
+        self._record(fact, item.id, context, attempt)
+        self._queue.release(
+            item.id, attempt=attempt, guidance=outcome.guidance, not_before_s=not_before_s
+        )
+
+    def _fail(self, item: WorkItem, attempt: int, result: WorkResult, context: Context) -> None:
         fact = WorkFailed(item_id=item.id, result=result)
         event = self._record(fact, item.id, context, attempt)
         dependents = self._queue.fail(item.id, attempt=attempt)
@@ -297,7 +337,8 @@ class Orchestrator(AgentActor):
 
     def _report_blocked(self, missing: Mapping[AgentRole, str], context: Context) -> None:
         """Say once of each item that is ready that its agent is missing."""
-        blocked = [(item.id, missing[item.role]) for item in self._queue.ready(missing)]
+        ready = self._queue.ready(missing, now_s=context.clock.monotonic())
+        blocked = [(item.id, missing[item.role]) for item in ready]
         if (reason := missing.get(AgentRole.REVIEWER)) is not None:
             blocked += [(item_id, reason) for item_id in self._to_review]
         for item_id, reason in blocked:
@@ -312,8 +353,23 @@ class Orchestrator(AgentActor):
         for stored in self._journal.live_items():
             if stored.state is not WorkState.WAITING:
                 self._interrupt(stored, context)
-        never = self._queue.restore(self._journal.live_items(), finished=self._journal.finished())
+        live = self._journal.live_items()
+        never = self._queue.restore(
+            live, finished=self._journal.finished(), not_before_s=self._moments_s(live, context)
+        )
         self._fail_dependents(never, context)
+
+    def _moments_s(self, live: Iterable[ItemState], context: Context) -> dict[str, float]:
+        """When those items may be claimed that rest, by id, on this run's clock."""
+        now, now_s = context.clock.now(), context.clock.monotonic()
+        left_s = {
+            each.item.id: (each.not_before - now).total_seconds()
+            for each in live
+            if each.not_before is not None
+        }
+        # A wall clock that was set back must not make anybody wait longer than ever.
+        most_s = self._settings.max_retry_after_s
+        return {item_id: now_s + min(wait_s, most_s) for item_id, wait_s in left_s.items()}
 
     def _interrupt(self, stored: ItemState, context: Context) -> None:
         """Record the end of an attempt whose orchestrator ended, and recall its worker."""

@@ -19,6 +19,14 @@ class Peers(Protocol):
         """Why the role has no working agent, in words; `None` when it has one."""
         ...
 
+    def places(self, role: AgentRole) -> int | None:
+        """How many items the role's agents can do at once; `None` for as many as there are.
+
+        Less than they may be while one of them cannot work. What is beyond that is better
+        left in the queue, where it waits by priority and its time does not run.
+        """
+        ...
+
     async def reach(self, role: AgentRole, *, with_agent: bool) -> Ref:
         """The role's actor once it is up, and once its agent works too if `with_agent`.
 

@@ -12,7 +12,19 @@ succeeded, the item wants none           complete
 =======================================  ======================
 
 After a review: approve completes, revise retries with guidance, reject fails.
-A retry beyond the item's `max_attempts` is a failure.
+A retry beyond the item's `max_attempts` is a failure, and so is one that would have
+to wait too long. When it begins:
+
+=======================================  ======================
+the failure says                         the item rests for
+=======================================  ======================
+nothing of when                          0 s
+that it may go well at any moment (0 s)  10 s
+when it may go well again                as long as that
+=======================================  ======================
+
+"At any moment" is what a circuit says while one call tries its provider. Without a rest
+the item would be refused again and again, and be out of attempts before that is decided.
 """
 
 from __future__ import annotations
@@ -20,6 +32,9 @@ from __future__ import annotations
 from enum import StrEnum, auto
 
 from mnemosyne_core.work import Decision, Failure, Verdict, WorkItem, WorkResult
+
+SOON_S = 10.0
+"""How long an item rests that may be tried again at any moment: about as long as a call."""
 
 
 class Step(StrEnum):
@@ -49,12 +64,53 @@ def after_review(verdict: Verdict) -> Step:
             return Step.FAIL
 
 
+def not_retried(
+    item: WorkItem, attempt: int, last: Failure, *, max_retry_after_s: float
+) -> Failure | None:
+    """Why an item fails although another attempt could help; `None` if it gets another one.
+
+    Args:
+        item: The item.
+        attempt: The attempt that has failed.
+        last: What it failed of.
+        max_retry_after_s: How long an item waits at most to be tried again, in seconds.
+    """
+    if attempt >= item.max_attempts:
+        return attempts_exhausted(item, last) if item.max_attempts > 1 else last
+    if last.retry_after_s is not None and last.retry_after_s > max_retry_after_s:
+        return retry_too_late(last, last.retry_after_s, max_retry_after_s)
+    return None
+
+
+def rest_s(last: Failure, *, max_retry_after_s: float) -> float:
+    """How long an item rests that is tried again after `last`, in seconds."""
+    if last.retry_after_s is None:
+        return 0.0
+    return last.retry_after_s or min(SOON_S, max_retry_after_s)
+
+
+def retry_too_late(last: Failure, retry_after_s: float, max_retry_after_s: float) -> Failure:
+    """Why an item fails that could only be tried again when nobody waits for it any more."""
+    return Failure(
+        code="retry_too_late",
+        message=f"it can be tried again in {retry_after_s:g} s, and an item waits at most "
+        f"{max_retry_after_s:g} s; the last attempt: {last.message}",
+        retryable=False,
+        recovery=last.recovery,
+        hint="submit it again later, or raise SupervisionConfig.max_retry_after_s",
+        retry_after_s=retry_after_s,
+    )
+
+
 def attempts_exhausted(item: WorkItem, last: Failure) -> Failure:
     """Why an item fails that has been tried as often as it may be."""
     return Failure(
         code="attempts_exhausted",
         message=f"{item.max_attempts} attempts were not enough; the last one: {last.message}",
         retryable=False,
+        recovery=last.recovery,
+        hint=last.hint,
+        retry_after_s=last.retry_after_s,
     )
 
 

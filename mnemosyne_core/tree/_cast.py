@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pluggy import PluginManager
 
-from mnemosyne_core.agents import Agent, AgentSettings, create_agent
-from mnemosyne_core.bridge import ClaudeAgentBridge, transport_to
+from mnemosyne_core.agents import AgentMaker, AgentPlace, default_agent
+from mnemosyne_core.bridge import AgentSource, ClaudeAgentBridge, transport_of
 from mnemosyne_core.claude import ClaudeClient
 from mnemosyne_core.clock import Clock
+from mnemosyne_core.failpoints import Failpoints
 from mnemosyne_core.ids import IdSource
 from mnemosyne_core.observe import StateManager
 from mnemosyne_core.roles import (
@@ -22,6 +23,7 @@ from mnemosyne_core.roles import (
     OrchestratorSettings,
     Peers,
     Reviewer,
+    SubAgents,
 )
 from mnemosyne_core.storage import Journal
 from mnemosyne_core.supervision import ChildSpec
@@ -38,44 +40,11 @@ START_ORDER = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentPlace:
-    """Where an agent is put: what a factory of one needs to know."""
-
-    path: str
-    role: AgentRole
-    client: ClaudeClient | None
-    """Claude as the tree was given it; `None`: the agent finds the SDK and key itself."""
-
-    workspace: Path
-    settings: AgentSettings
-    ids: IdSource
-    clock: Clock
-    plugins: PluginManager
-
-
-AgentMaker = Callable[[AgentPlace], Agent]
-"""Makes an agent for a place; called once for each incarnation."""
-
-
-def default_agent(place: AgentPlace) -> Agent:
-    """The agent of this package for a place."""
-    return create_agent(
-        place.role,
-        client=place.client,
-        workspace=place.workspace,
-        settings=place.settings,
-        ids=place.ids,
-        clock=place.clock,
-        plugins=place.plugins,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
     """All that the four actors are made from."""
 
     config: SupervisionConfig
-    client: ClaudeClient | None
+    client: ClaudeClient
     makers: Mapping[AgentRole, AgentMaker]
     workspace: Path
     journal: Journal
@@ -84,6 +53,7 @@ class Cast:
     clock: Clock
     ids: IdSource
     plugins: PluginManager
+    failpoints: Failpoints | None = None
 
     def child_specs(self) -> list[ChildSpec]:
         """One for each role, in start order."""
@@ -93,16 +63,18 @@ class Cast:
         ]
 
     def _starter(self, role: AgentRole) -> Callable[[], AgentActor]:
+        # Made now, for a wrong setting is not the failure of a start.
+        bridge = self._bridge_maker(role)
         match role:
             case AgentRole.REVIEWER:
-                return lambda: Reviewer(self._bridge_maker(role))
+                return lambda: Reviewer(bridge)
             case AgentRole.OPTIMIZER:
-                return lambda: Optimizer(self._bridge_maker(role))
+                return lambda: Optimizer(bridge)
             case AgentRole.EXECUTOR:
-                return lambda: Executor(self._bridge_maker(role))
+                return lambda: Executor(bridge, sub_agents=self._sub_agents(role))
             case AgentRole.ORCHESTRATOR:
                 return lambda: Orchestrator(
-                    self._bridge_maker(role),
+                    bridge,
                     journal=self.journal,
                     state=self.state,
                     peers=self.peers,
@@ -110,13 +82,25 @@ class Cast:
                         queue_capacity=self.config.queue_capacity,
                         max_concurrent=self.config.max_concurrent_agents,
                         default_timeout_s=self.config.default_timeout_s,
+                        max_retry_after_s=self.config.max_retry_after_s,
                         missing_agent=self.config.missing_agent,
                     ),
                 )
 
-    def _bridge_maker(self, role: AgentRole) -> Callable[[], ClaudeAgentBridge]:
+    def _sub_agents(self, role: AgentRole) -> SubAgents:
+        return SubAgents(
+            most=self.config.max_concurrent_agents - 1,
+            bridge=lambda path: self._bridge_maker(role, path)(),
+            intensity=self.config.intensity,
+            shutdown=self.config.shutdown_s,
+        )
+
+    def _bridge_maker(
+        self, role: AgentRole, path: str | None = None
+    ) -> Callable[[], ClaudeAgentBridge]:
+        """What makes the bridge to a role's agent, or to the one at `path`."""
         place = AgentPlace(
-            path=role.value,
+            path=path or role.value,
             role=role,
             client=self.client,
             workspace=self.workspace,
@@ -125,16 +109,21 @@ class Cast:
             clock=self.clock,
             plugins=self.plugins,
         )
-        make = self.makers.get(role, default_agent)
+        source = AgentSource.of(
+            self.makers.get(role, default_agent), place, failpoints=self.failpoints
+        )
         settings = self.config.bridge_settings
+        make_transport = transport_of(settings, self.plugins)
+        if role is AgentRole.EXECUTOR:
+            # For more items at once it has more agents.
+            settings = settings.model_copy(update={"max_concurrent": 1})
 
         def bridge() -> ClaudeAgentBridge:
-            transport = transport_to(lambda: make(place), settings=settings, plugins=self.plugins)
             return ClaudeAgentBridge(
                 role,
                 path=place.path,
                 recorder=self.journal,
-                transport=transport,
+                transport=make_transport(source),
                 clock=self.clock,
                 settings=settings,
             )

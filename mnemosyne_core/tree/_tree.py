@@ -5,7 +5,8 @@
     tree (supervisor, one_for_one)
       reviewer      judges results
       optimizer     words guidance from verdicts
-      executor      does the work
+      executor      does the work; further items at once go to agents of its own
+        sub-1, ...  (dynamic supervisor)
       orchestrator  decides what is worked on; started last, stopped first
 
 Each is an actor in front of a bridge, behind which its agent talks to Claude.
@@ -20,15 +21,17 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from random import Random, getrandbits
 from types import TracebackType
 from typing import Self
 
 from pluggy import PluginManager
 
-from mnemosyne_core.claude import ClaudeClient
+from mnemosyne_core.agents import AgentMaker
+from mnemosyne_core.claude import AnthropicClient, ClaudeClient
+from mnemosyne_core.claude.policies import with_policies
 from mnemosyne_core.clock import Clock, LoopClock
 from mnemosyne_core.errors import (
-    Abort,
     ActorDownError,
     MailboxFullError,
     StorageError,
@@ -49,6 +52,7 @@ from mnemosyne_core.events import (
     WorkCompleted,
     WorkFailed,
 )
+from mnemosyne_core.failpoints import Failpoints
 from mnemosyne_core.hooks import event_sinks, plugin_manager
 from mnemosyne_core.ids import IdSource, RandomIds
 from mnemosyne_core.observe import EventBroadcaster, ItemState, Metrics, StateManager
@@ -61,11 +65,14 @@ from mnemosyne_core.roles import (
 from mnemosyne_core.storage import Journal
 from mnemosyne_core.supervision import (
     ChildInfo,
+    ChildState,
+    Exit,
     Ref,
-    RestartIntensity,
     Supervisor,
+    Watchdog,
+    keeps_real_time,
 )
-from mnemosyne_core.tree._cast import AgentMaker, Cast
+from mnemosyne_core.tree._cast import Cast
 from mnemosyne_core.tree._config import SupervisionConfig
 from mnemosyne_core.tree._handle import WorkHandle
 from mnemosyne_core.tree._health import Health, HealthStatus, health_of
@@ -91,26 +98,36 @@ class SupervisionTree:
         agents: Mapping[AgentRole, AgentMaker] | None = None,
         clock: Clock | None = None,
         ids: IdSource | None = None,
+        random: Random | None = None,
         plugins: PluginManager | None = None,
+        failpoints: Failpoints | None = None,
     ) -> None:
         """A tree that has not been started.
 
         Args:
             config: Settings.
-            client: Claude for all agents; stays the caller's to close. Absent: each agent
-                uses the SDK with the environment's key.
+            client: Claude for all agents; stays the caller's to close. Absent: one of the
+                tree's own, on the SDK with the environment's key, opened by the first agent.
             agents: Makers for roles that are to have other agents than this package's.
             clock: Where durations and dates come from.
             ids: Where the ids of items and memories come from.
+            random: Where jitter comes from; absent: one that the module `random` seeds.
             plugins: Plug-ins of the core; absent: the installed ones.
+            failpoints: Where a test lets things go wrong, in all that belongs to the tree.
+
+        Raises:
+            UnknownRoleError: There is no role of a name in `agents`.
         """
         self._config = config or SupervisionConfig()
         self._client = client
-        self._makers = dict(agents or {})
+        self._makers = {AgentRole.parse(role): make for role, make in (agents or {}).items()}
         self._clock = clock or LoopClock()
         self._ids = ids or RandomIds()
+        # Whoever has seeded the module, as a test does, has seeded the tree.
+        self._random = random or Random(getrandbits(64))  # noqa: S311 - jitter is no secret
         self._plugins = plugins or plugin_manager()
-        self._broadcaster = EventBroadcaster()
+        self._failpoints = failpoints
+        self._broadcaster = EventBroadcaster(failpoints=failpoints)
         self._state = StateManager(self._broadcaster)
         self._metrics = Metrics()
         self._roster = Roster(self._running_supervisor, self._state)
@@ -152,10 +169,11 @@ class SupervisionTree:
         workspace = self._open_workspace()
         for sink in (self._metrics.apply, *event_sinks(self._plugins), self._follow):
             self._resources.callback(self._broadcaster.attach(sink))
+        await self._open_watchdog(journal)
         started = journal.record(TreeStarted(), agent=TREE)
         cast = Cast(
             config=self._config,
-            client=self._client,
+            client=self._open_claude(journal),
             makers=self._makers,
             workspace=workspace,
             journal=journal,
@@ -164,16 +182,17 @@ class SupervisionTree:
             clock=self._clock,
             ids=self._ids,
             plugins=self._plugins,
+            failpoints=self._failpoints,
         )
         self._supervisor = Supervisor(
             cast.child_specs(),
             strategy=self._config.strategy,
-            intensity=RestartIntensity(
-                max_restarts=self._config.max_restarts, period_s=self._config.restart_period_s
-            ),
+            intensity=self._config.intensity,
             recorder=journal,
             clock=self._clock,
+            random=self._random,
             name=TREE,
+            failpoints=self._failpoints,
         )
         await self._supervisor.start(by=started.seq)
         self._watch = asyncio.create_task(self._watch_over(self._supervisor), name="tree watch")
@@ -225,6 +244,9 @@ class SupervisionTree:
             if self._watch is not None:
                 # It ends with the supervisor, and with what that ended of.
                 await asyncio.wait((self._watch,))
+                if not self._watch.cancelled():
+                    # Reading the exception tells asyncio that somebody cares.
+                    self._watch.exception()
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -334,7 +356,7 @@ class SupervisionTree:
             TreeNotRunningError: The tree was never started.
         """
         if self._journal is None:
-            raise TreeNotRunningError(reason="it was never started")
+            raise TreeNotRunningError(reason="it was never started; await start() first")
         return self._journal
 
     @property
@@ -363,22 +385,37 @@ class SupervisionTree:
         return not self._is_over and self._supervisor is not None and self._supervisor.is_running
 
     def is_healthy(self) -> bool:
-        """Whether every role has a working agent."""
+        """Whether every role has a working agent, and every sub-agent works."""
         return self.health().status is HealthStatus.HEALTHY
 
     def health(self) -> Health:
         """How the tree and each agent are doing."""
         failure = self._supervisor.failure if self._supervisor is not None else None
         reason = str(failure) if failure is not None else "not running"
+        # One that is starting for the first time lacks nothing yet.
+        sub_agents = [
+            child.path for child in self.sub_agents() if child.state is not ChildState.STOPPED
+        ]
+        paths = [*(role.value for role in AgentRole), *sub_agents]
         return health_of(
-            {role.value: agent for role in AgentRole if (agent := self._state.agent(role.value))},
+            {path: agent for path in paths if (agent := self._state.agent(path))},
             running=self.is_running,
+            missing_agent=self._config.missing_agent,
+            sub_agents=sub_agents,
             reason=reason,
         )
 
     def children(self) -> tuple[ChildInfo, ...]:
         """The roles' actors in start order: states, incarnations, restarts, reasons."""
         return self._supervisor.which_children() if self._supervisor is not None else ()
+
+    def sub_agents(self) -> tuple[ChildInfo, ...]:
+        """The actors of the agents that the executor has at the moment beside its own.
+
+        They are started when several items come at once, and kept. None of them counts
+        among `children`.
+        """
+        return self._roster.sub_agents(AgentRole.EXECUTOR)
 
     # --- within ----------------------------------------------------------------------------
 
@@ -390,6 +427,16 @@ class SupervisionTree:
             self._state.apply(event)
         return self._journal
 
+    def _open_claude(self, journal: Journal) -> ClaudeClient:
+        """Claude for all agents, behind one set of policies."""
+        client = self._client
+        if client is None:
+            client = AnthropicClient()
+            self._resources.push_async_callback(client.aclose)
+        return with_policies(
+            client, self._config.claude, recorder=journal, clock=self._clock, random=self._random
+        )
+
     def _open_workspace(self) -> Path:
         if self._config.workspace is not None:
             return self._config.workspace
@@ -397,8 +444,13 @@ class SupervisionTree:
         self._resources.callback(folder.cleanup)
         return Path(folder.name)
 
+    async def _open_watchdog(self, journal: Journal) -> None:
+        after_s = self._config.watchdog_s
+        if after_s is not None and keeps_real_time():
+            await self._resources.enter_async_context(Watchdog(journal, after_s=after_s, path=TREE))
+
     def _follow(self, event: Event) -> None:
-        """Settle the handles, and wake the orchestrator when somebody comes or goes."""
+        """Settle the handles, and wake those who give out work when somebody comes or goes."""
         match event.fact:
             case WorkCompleted(item_id=item_id, result=result):
                 self._settle(item_id, result)
@@ -417,10 +469,14 @@ class SupervisionTree:
                 self._wake(event)
 
     def _wake(self, event: Event) -> None:
-        orchestrator = self._roster.ref(AgentRole.ORCHESTRATOR)
-        if orchestrator is not None:
-            with suppress(ActorDownError, MailboxFullError):
-                orchestrator.send_nowait(Wake(), by=event.seq)
+        """Have those look again who give out work: the executor does, among its agents."""
+        wakes = [AgentRole.ORCHESTRATOR]
+        if isinstance(event.fact, AgentRegistered) and event.fact.role is AgentRole.EXECUTOR:
+            wakes.insert(0, AgentRole.EXECUTOR)
+        for role in wakes:
+            if (ref := self._roster.ref(role)) is not None:
+                with suppress(ActorDownError, MailboxFullError):
+                    ref.send_nowait(Wake(), by=event.seq)
 
     def _settle(self, item_id: str, result: WorkResult) -> None:
         outcome = self._outcomes.get(item_id)
@@ -437,12 +493,21 @@ class SupervisionTree:
         """Let everybody know at once when the tree ends by itself."""
         try:
             await supervisor.wait()
-        except (Exception, Abort) as error:  # noqa: BLE001 - handed on to whoever waits
+        except asyncio.CancelledError:
+            raise
+        except (KeyboardInterrupt, SystemExit) as error:
+            # It ends the program: whoever stops the tree raises it, or else it is raised here.
+            self._settle_all(ActorDownError(path=TREE, reason=Exit.of(error).reason))
+            if not self._is_over:
+                raise
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever waits
             self._settle_all(error)
 
     def _running_supervisor(self) -> Supervisor:
-        if self._supervisor is None or self._is_over:
-            raise TreeNotRunningError(reason="it is not running")
+        if self._is_over:
+            raise TreeNotRunningError(reason="it has stopped; make a new one")
+        if self._supervisor is None:
+            raise TreeNotRunningError(reason="it was never started; await start() first")
         return self._supervisor
 
     async def _ask(self, message: object) -> object:

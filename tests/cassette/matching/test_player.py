@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from pytest_mnemosyne.cassette._key import request_key
 from pytest_mnemosyne.cassette._player import Player
 
 lanes = st.sampled_from([None, Lane("executor"), Lane("executor", 2), Lane("reviewer")])
+crew = st.sampled_from([Lane(f"executor{below}") for below in ("", "/sub-1", "/sub-2")])
 questions = st.sampled_from([b'"a"', b'"b"', b'"c"'])
 recordings = st.lists(st.tuples(lanes, questions), max_size=20)
 
@@ -60,6 +63,54 @@ def test_beside_lanes_an_answer_without_one_is_nobody_else_s() -> None:
 
     assert taken(player, Lane("executor"), b'"a"') is None
     assert taken(player, None, b'"a"') == 0
+
+
+@pytest.mark.parametrize("asks", ["executor", "executor/sub-2", "executor/sub-2/of-it"])
+def test_an_agent_takes_what_was_recorded_for_another_one_of_its_role(asks: str) -> None:
+    player = Player([recorded(Lane("executor/sub-1"), b'"a"')])
+
+    assert player.serves(0, Lane(asks))
+    assert taken(player, Lane(asks), b'"a"') == 0
+
+
+@pytest.mark.parametrize("asks", [Lane("reviewer"), Lane("executor", 2), Lane("executor-2"), None])
+def test_a_group_is_one_attempt_of_one_role(asks: Lane | None) -> None:
+    player = Player([recorded(Lane("executor/sub-1"), b'"a"')])
+
+    assert not player.serves(0, asks)
+    assert taken(player, asks, b'"a"') is None
+
+
+def test_an_agent_s_own_answers_come_first_then_the_group_s_in_recorded_order() -> None:
+    lanes = ("executor", "executor/sub-1", "executor/sub-1", "executor/sub-2")
+    player = Player([recorded(Lane(lane), b'"a"') for lane in lanes])
+
+    order = [taken(player, Lane("executor/sub-1"), b'"a"') for _ in range(5)]
+    assert order == [1, 2, 0, 3, None]
+
+
+def test_what_the_group_has_taken_is_gone_for_whom_it_was_recorded() -> None:
+    player = Player([recorded(Lane(lane), b'"a"') for lane in ("executor", "executor/sub-1")])
+
+    assert taken(player, Lane("executor/sub-2"), b'"a"') == 0
+    assert taken(player, Lane("executor"), b'"a"') == 1
+    assert taken(player, Lane("executor/sub-1"), b'"a"') is None
+
+
+@given(
+    st.lists(st.tuples(crew, questions), max_size=20), st.randoms(use_true_random=False), st.data()
+)
+def test_whoever_of_a_role_asks_each_answer_is_given_once(
+    written: list[tuple[Lane, bytes]], order: Random, data: st.DataObject
+) -> None:
+    player = Player([recorded(*each) for each in written])
+    asked = [question for _, question in written]
+    order.shuffle(asked)
+
+    got = [taken(player, data.draw(crew), question) for question in asked]
+    assert sorted(index for index in got if index is not None) == list(range(len(written)))
+    assert [written[index][1] for index in got if index is not None] == asked
+    assert player.unplayed() == []
 
 
 def test_how_many_answers_there_ever_were_outlasts_playing() -> None:

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mnemosyne_core.cli import make_app
+from mnemosyne_core.cli import _app, make_app
 from mnemosyne_core.errors import PluginError, StorageError
 from mnemosyne_core.hooks import hookimpl
 
@@ -108,3 +108,17 @@ def test_ctrl_c_ends_a_real_process_with_130_and_one_line() -> None:
 
     assert process.returncode == 130
     assert errors == "mnemosyne: interrupted; what was stored so far is kept\n"
+
+
+def test_a_program_that_is_interrupted_before_it_has_begun_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> typer.Typer:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_app, "make_app", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        _app.main()
+
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "mnemosyne: interrupted\n"

@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from mnemosyne_core.work import Gate
+from mnemosyne_core.events import WorkClaimed, WorkReleased, WorkSubmitted
+from mnemosyne_core.storage import Journal
+from mnemosyne_core.work import Gate, WorkItem
 from pytest_mnemosyne.simulation import ScriptedClaude, tool_use
 from tests.core.cli.conftest import Mnemosyne
+from tests.core.storage.building import TickingClock
 
 APPROVAL = {
     "decision": "approve",
@@ -62,6 +66,7 @@ def test_work_that_fails_ends_with_1_and_says_why(
 
     assert ran.exit_code == 1
     assert "prompt is too long" in ran.stdout
+    assert ran.stdout.endswith("-> make the item smaller or mend what the message names\n")
 
 
 def test_without_a_key_the_work_fails_with_what_is_missing(mnemosyne: Mnemosyne) -> None:
@@ -69,7 +74,7 @@ def test_without_a_key_the_work_fails_with_what_is_missing(mnemosyne: Mnemosyne)
 
     assert ran.exit_code == 1
     assert "no API key (looked in ANTHROPIC_API_KEY" in ran.stdout
-    assert "set ANTHROPIC_API_KEY" in ran.stdout
+    assert ran.stdout.count("set ANTHROPIC_API_KEY") == 1
 
 
 def test_a_program_is_offered_to_the_agent_only_when_it_is_allowed(
@@ -113,6 +118,24 @@ def test_work_show_tells_an_items_story(
     assert "attempt 1: success" in shown
     assert as_json["reviews"] == 1
     assert as_json["results"][0]["data"]["files"] == ["hello.txt"]
+
+
+def test_work_show_says_until_when_an_item_rests(mnemosyne: Mnemosyne, tmp_path: Path) -> None:
+    database = tmp_path / "work.db"
+    moment = datetime(2026, 11, 22, 15, 10, tzinfo=UTC)
+    facts = (
+        WorkSubmitted(item=WorkItem(id="a", description="Write a greeting.")),
+        WorkClaimed(item_id="a", worker="executor"),
+        WorkReleased(item_id="a", reason="busy", not_before=moment),
+    )
+    with Journal.open(database, clock=TickingClock()) as journal:
+        journal.record_all(facts, agent="orchestrator")
+
+    shown = mnemosyne("work", "show", "a", "--database", database).stdout
+    as_json = mnemosyne("work", "show", "a", "--database", database, "--json").stdout
+
+    assert "not before 2026-11-22T15:10:00+00:00" in shown.splitlines()
+    assert json.loads(as_json)["not_before"] == "2026-11-22T15:10:00+00:00"
 
 
 def test_events_lists_what_happened_with_its_cause(mnemosyne: Mnemosyne, greeted: Path) -> None:

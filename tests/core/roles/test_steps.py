@@ -10,6 +10,8 @@ from mnemosyne_core.roles._steps import (
     after_review,
     attempts_exhausted,
     not_approved,
+    not_retried,
+    rest_s,
 )
 from mnemosyne_core.work import AgentRole, Decision, Failure, Verdict, WorkItem, WorkResult
 
@@ -71,3 +73,59 @@ def test_a_refusal_is_a_failure_that_says_what_the_reviewer_said() -> None:
     assert "3 attempts" in exhausted.message
     assert "too short" in exhausted.message
     assert not exhausted.retryable
+
+
+def crash(*, retry_after_s: float | None) -> Failure:
+    return Failure(code="crash", message="it broke", hint="wait", retry_after_s=retry_after_s)
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "rests_s"),
+    [
+        pytest.param(None, 0.0, id="nothing-of-when"),
+        pytest.param(0.0, 10.0, id="any-moment"),
+        pytest.param(0.5, 0.5, id="soon"),
+        pytest.param(600.0, 600.0, id="later"),
+    ],
+)
+def test_how_long_an_item_rests(retry_after_s: float | None, rests_s: float) -> None:
+    assert rest_s(crash(retry_after_s=retry_after_s), max_retry_after_s=3600.0) == rests_s
+
+
+def test_no_rest_is_longer_than_the_bound() -> None:
+    assert rest_s(crash(retry_after_s=0.0), max_retry_after_s=4.0) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("attempt", "most", "retry_after_s", "code"),
+    [
+        pytest.param(1, 3, None, None, id="at-once"),
+        pytest.param(2, 3, 60.0, None, id="as-late-as-may-be"),
+        pytest.param(1, 3, 60.5, "retry_too_late", id="too-late"),
+        pytest.param(3, 3, None, "attempts_exhausted", id="no-attempt-left"),
+        pytest.param(3, 3, 60.5, "attempts_exhausted", id="no-attempt-left-and-too-late"),
+        pytest.param(1, 1, 60.5, "crash", id="never-more-than-one"),
+    ],
+)
+def test_whether_there_is_another_attempt(
+    attempt: int, most: int, retry_after_s: float | None, code: str | None
+) -> None:
+    item = WorkItem(id="a", description="x", max_attempts=most)
+    last = crash(retry_after_s=retry_after_s)
+
+    final = not_retried(item, attempt, last, max_retry_after_s=60.0)
+
+    assert (None if final is None else final.code) == code
+    assert final is None or final.retry_after_s == retry_after_s
+
+
+def test_an_item_that_would_rest_too_long_says_how_long_and_what_to_do() -> None:
+    last = crash(retry_after_s=7200.0)
+
+    final = not_retried(ITEM, 1, last, max_retry_after_s=3600.0)
+
+    assert final is not None
+    assert not final.retryable
+    assert "in 7200 s, and an item waits at most 3600 s" in final.message
+    assert "it broke" in final.message
+    assert "max_retry_after_s" in final.hint

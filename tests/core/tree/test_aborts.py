@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mnemosyne_core.errors import Abort
+from mnemosyne_core.errors import Abort, ActorDownError
 from mnemosyne_core.events import Event
 from mnemosyne_core.tree import HealthStatus, SupervisionConfig
 from mnemosyne_core.work import AgentRole, WorkResult
@@ -252,3 +252,60 @@ def closing(closed: list[AgentRole], role: AgentRole) -> Callable[[], Coroutine[
 async def hang(_: Call) -> WorkResult:
     await asyncio.Event().wait()
     raise AssertionError("nobody lets it go on")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt("ctrl-c"), SystemExit(3)], ids=["int", "exit"])
+def test_what_ends_the_program_stops_the_tree_first_and_leaves_nobody_waiting(
+    cast: Cast, error: BaseException
+) -> None:
+    def end_the_program(event: Event) -> None:
+        if event.kind == "work_claimed":
+            raise error
+
+    async def program() -> None:
+        async with cast.tree() as tree:
+            tree.broadcaster.attach(end_the_program)
+            handle = await tree.submit({"description": "x"})
+            try:
+                await asyncio.Event().wait()
+            finally:
+                assert (handle.done, tree.is_running) == (True, False)
+                with pytest.raises(ActorDownError, match=str(error)):
+                    await handle.result()
+
+    with pytest.raises(type(error)) as ended:
+        asyncio.run(program())
+    assert ended.value is error
+
+
+async def test_who_stops_the_tree_hears_of_an_exit_that_comes_meanwhile(cast: Cast) -> None:
+    tree = cast.tree()
+    await tree.start()
+
+    def end_the_program(event: Event) -> None:
+        if event.kind == "child_terminated":
+            raise SystemExit(3)
+
+    tree.broadcaster.attach(end_the_program)
+    with pytest.raises(SystemExit):
+        await tree.stop()
+    assert tree.health().status is HealthStatus.DOWN
+
+
+@pytest.mark.parametrize("role", [AgentRole.EXECUTOR, AgentRole.REVIEWER])
+def test_an_agent_that_ends_the_program_ends_it_after_its_tree(cast: Cast, role: AgentRole) -> None:
+    async def end_the_program(_: Call) -> WorkResult:
+        raise SystemExit(3)
+
+    async def program() -> None:
+        async with cast.tree() as tree:
+            agent_of(cast, role).answer = end_the_program
+            handle = await tree.submit({"description": "x"})
+            try:
+                await asyncio.Event().wait()
+            finally:
+                assert (handle.done, tree.is_running) == (True, False)
+
+    with pytest.raises(SystemExit) as ended:
+        asyncio.run(program())
+    assert ended.value.code == 3

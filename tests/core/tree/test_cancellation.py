@@ -16,6 +16,7 @@ from mnemosyne_core.errors import (
     UsageError,
     WorkError,
 )
+from mnemosyne_core.events import WorkReleased
 from mnemosyne_core.tree import SupervisionConfig
 from mnemosyne_core.work import WorkResult, WorkState
 from tests.core.tree.cast import Answer, Call, Cast, done, failed, refused
@@ -276,7 +277,7 @@ async def test_places_are_free_again_when_items_are_taken_back(cast: Cast) -> No
 
 
 async def test_failures_of_agents_with_unwritable_texts_are_failures_like_others(
-    cast: Cast,
+    cast: Cast, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail(call: Call) -> WorkResult:
         if call.attempt == 1:
@@ -288,7 +289,9 @@ async def test_failures_of_agents_with_unwritable_texts_are_failures_like_others
         result = await (await tree.submit({"id": "a", "description": "x"})).result(timeout=5)
         assert result.attempt == 2
         (released,) = tree.journal.events(kind="work_released")
-        assert "udcff" in released.fact.reason  # type: ignore[union-attr]
+        assert isinstance(released.fact, WorkReleased)
+        assert "udcff" in released.fact.reason
+    assert rb"not unicode: \udcff" in caplog.text.encode()
 
 
 def after(gate: asyncio.Event) -> Answer:

@@ -8,8 +8,14 @@ from typing import Any
 
 import pytest
 
-from mnemosyne_core.errors import DuplicateWorkItemError, InvalidWorkItemError
-from mnemosyne_core.tree import SupervisionConfig
+from mnemosyne_core.bridge import BridgeSettings
+from mnemosyne_core.errors import (
+    DuplicateWorkItemError,
+    InvalidWorkItemError,
+    UnknownRoleError,
+    UnknownTransportError,
+)
+from mnemosyne_core.tree import SupervisionConfig, SupervisionTree
 from mnemosyne_core.work import WorkItem, WorkResult, WorkState
 from tests.core.tree.cast import Call, Cast, done, refused
 from tests.core.tree.laws import assert_lawful
@@ -141,3 +147,16 @@ async def test_a_submission_of_nothing_is_nothing(cast: Cast) -> None:
 async def forever(call: Call) -> WorkResult:
     await asyncio.Event().wait()
     return done(call)
+
+
+def test_an_agent_for_a_role_that_does_not_exist_is_refused(cast: Cast) -> None:
+    with pytest.raises(UnknownRoleError, match="'exectuor'; the roles are"):
+        SupervisionTree(agents={"exectuor": lambda place: cast.executor})  # type: ignore[dict-item]
+
+
+async def test_a_transport_that_nobody_offers_is_refused_before_anybody_starts(cast: Cast) -> None:
+    tree = cast.tree(SupervisionConfig(bridge=BridgeSettings(transport="pigeon")))
+    with pytest.raises(UnknownTransportError, match=r"'pigeon'; there are: task, subprocess;"):
+        await tree.start()
+
+    assert not tree.is_running

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mnemosyne_core.errors import (
     TreeNotRunningError,
     UnknownRoleError,
 )
+from mnemosyne_core.events import WorkBlocked
 from mnemosyne_core.roles import MissingAgent
 from mnemosyne_core.tree import AgentPlace, HealthStatus, SupervisionConfig, SupervisionTree
 from mnemosyne_core.work import AgentRole, WorkResult, WorkState
@@ -63,10 +65,12 @@ async def test_nothing_outlives_the_tree(cast: Cast) -> None:
     async with SupervisionTree(agents=makers) as tree:
         cast.executor.answer = forever
         await tree.submit({"description": "x"})
-        assert places[0].workspace.is_dir()
+        (workspace,) = {place.workspace for place in places}
+        assert workspace is not None
+        assert workspace.is_dir()
 
     assert asyncio.all_tasks() == before
-    assert not places[0].workspace.exists()
+    assert not workspace.exists()
 
 
 async def test_a_handle_that_waits_hears_that_the_tree_has_stopped(cast: Cast) -> None:
@@ -153,7 +157,8 @@ async def test_a_waiting_item_without_its_agent_does_not_hold_up_others(cast: Ca
         other = await tree.submit({"description": "y", "priority": 0})
         assert (await other.result(timeout=5)).success
         (blocked,) = tree.journal.events(kind="work_blocked")
-        assert "/optimizer" in blocked.fact.reason  # type: ignore[union-attr]
+        assert isinstance(blocked.fact, WorkBlocked)
+        assert "/optimizer" in blocked.fact.reason
 
 
 async def test_restarting_an_agent_by_hand_sends_its_work_round_again(cast: Cast) -> None:
@@ -281,6 +286,12 @@ async def test_all_agents_share_the_client_and_the_workspace(tmp_path: Path) -> 
     prompts: list[Prompt] = []
 
     class Claude:
+        async def open(self) -> None:
+            pass
+
+        def stream(self, prompt: Prompt) -> AsyncGenerator[Block, None]:
+            raise AssertionError("nobody asked for streams")
+
         async def send(self, prompt: Prompt) -> Reply:
             prompts.append(prompt)
             text: Block = {"type": "text", "text": "I did it."}

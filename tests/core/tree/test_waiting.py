@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mnemosyne_core.events import WorkReleased
 from mnemosyne_core.ids import CountedIds
 from mnemosyne_core.roles import Executor, MissingAgent, Recall
 from mnemosyne_core.supervision import Actor, Context
@@ -108,7 +109,8 @@ async def test_an_item_whose_worker_never_answers_is_taken_from_it_and_tried_aga
         assert result.success
         assert result.attempt > 1
         released, *_ = tree.journal.events(kind="work_released")
-        assert "did not answer" in released.fact.reason  # type: ignore[union-attr]
+        assert isinstance(released.fact, WorkReleased)
+        assert "did not answer" in released.fact.reason
     assert recalled == ["a"]
 
 
