@@ -4,15 +4,23 @@
     faults.drop(stream_event=5)
 
 The words after a fault's own are those of `Address`, and `optional=True` for a fault
-that nothing need ever meet.
+that nothing need ever meet. What each kind does stands in a table of its module.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from pytest_mnemosyne.simulation.faults import _actor as actor
+from pytest_mnemosyne.simulation.faults import _mailbox as mailbox
+from pytest_mnemosyne.simulation.faults import _process as process
 from pytest_mnemosyne.simulation.faults import _provider as provider
-from pytest_mnemosyne.simulation.faults._address import Where
+from pytest_mnemosyne.simulation.faults import _supervisor as supervisor
+from pytest_mnemosyne.simulation.faults._address import (
+    Where,
+    WhereOnTheWay,
+    WhereWithMessage,
+)
 from pytest_mnemosyne.simulation.faults._fault import Fault
 from pytest_mnemosyne.simulation.faults._plan import FaultPlan, PlannedFault
 
@@ -37,7 +45,7 @@ class FaultPlanBuilder:
         self._plan += FaultPlan.parse(plan) if isinstance(plan, str) else plan
         return self
 
-    def fault(self, fault: Fault, **where: Unpack[Where]) -> Self:
+    def fault(self, fault: Fault, **where: Unpack[WhereOnTheWay]) -> Self:
         """Any fault, given as a value."""
         return self.add(FaultPlan((PlannedFault.of(fault, **where),)))
 
@@ -177,3 +185,174 @@ class FaultPlanBuilder:
     def short_body(self, **where: Unpack[Where]) -> Self:
         """An answer that is not streamed ends before its `content-length`."""
         return self.fault(provider.ShortBody(), **where)
+
+    # --- an actor --------------------------------------------------------------------------
+
+    def crash(self, *, at: actor.At = "message", **where: Unpack[WhereWithMessage]) -> Self:
+        """An actor raises an error; with `at="start"` and a `count`, so many starts fail."""
+        return self.fault(actor.Crash(at=at), **where)
+
+    def hang(self, *, at: actor.AtWork = "message", **where: Unpack[WhereWithMessage]) -> Self:
+        """An actor waits for what never comes, until it is cancelled."""
+        return self.fault(actor.Hang(at=at), **where)
+
+    def swallow_cancel(
+        self, *, at: actor.AtWork = "message", **where: Unpack[WhereWithMessage]
+    ) -> Self:
+        """An actor waits and swallows every cancellation, until the plan lets it go."""
+        return self.fault(actor.SwallowCancel(at=at), **where)
+
+    def slow(
+        self,
+        by_s: float,
+        *,
+        at: actor.AtWork = "message",
+        up_to_s: float | None = None,
+        **where: Unpack[WhereWithMessage],
+    ) -> Self:
+        """An actor takes longer by so many seconds of the loop's clock.
+
+        With `up_to_s` the seconds are drawn, from `by_s` to that.
+        """
+        return self.fault(actor.Slow(by_s, up_to_s, at=at), **where)
+
+    def foreign_cancel(
+        self, *, at: actor.At = "message", **where: Unpack[WhereWithMessage]
+    ) -> Self:
+        """Somebody other than its supervisor cancels an actor's task."""
+        return self.fault(actor.ForeignCancel(at=at), **where)
+
+    def leak_task(self, *, at: actor.AtWork = "message", **where: Unpack[WhereWithMessage]) -> Self:
+        """An actor starts a task that does not end with it, only when the plan lets it go."""
+        return self.fault(actor.LeakTask(at=at), **where)
+
+    def exit_normally(
+        self, *, at: actor.WhileAlive = "message", **where: Unpack[WhereWithMessage]
+    ) -> Self:
+        """An actor ends as if it had nothing more to do, after the message in hand."""
+        return self.fault(actor.ExitNormally(at=at), **where)
+
+    def die_asking(self, **where: Unpack[WhereWithMessage]) -> Self:
+        """An actor crashes when it has asked another one; `message` is what it has asked."""
+        return self.fault(actor.DieAsking(), **where)
+
+    # --- a supervisor ----------------------------------------------------------------------
+
+    def crash_storm(self, per_s: float, **where: Unpack[Where]) -> Self:
+        """An actor crashes so often per second of the loop's clock, again and again.
+
+        `count` is how often; without a bound (`None`) the storm does not end by itself.
+        """
+        return self.fault(supervisor.CrashStorm(per_s), **where)
+
+    def crash_in_restart(self, **where: Unpack[Where]) -> Self:
+        """An actor that runs crashes while its supervisor starts another child again."""
+        return self.fault(supervisor.CrashInRestart(), **where)
+
+    def crash_in_shutdown(self, **where: Unpack[Where]) -> Self:
+        """An actor crashes as its supervisor begins to stop its children."""
+        return self.fault(supervisor.CrashInShutdown(), **where)
+
+    def parent_dies(self, how: supervisor.Death = "crash", **where: Unpack[Where]) -> Self:
+        """A supervisor, named by `agent`, dies in the middle of a restart.
+
+        Args:
+            how: By an error of its own (`crash`), or because somebody cancels it (`cancel`).
+            **where: Which supervisor, and at which step: each start of a child is one.
+        """
+        return self.fault(supervisor.ParentDies(how), **where)
+
+    def name_race(self, **where: Unpack[Where]) -> Self:
+        """Whoever starts a child by hand finds that somebody else was quicker."""
+        return self.fault(supervisor.NameRace(), **where)
+
+    # --- a message, on its way to the actor that `agent` names -------------------------------
+
+    def lose(self, **where: Unpack[WhereOnTheWay]) -> Self:
+        """A message never arrives, and nobody is told."""
+        return self.fault(mailbox.Lose(), **where)
+
+    def duplicate(self, **where: Unpack[WhereOnTheWay]) -> Self:
+        """A message arrives twice."""
+        return self.fault(mailbox.Duplicate(), **where)
+
+    def delay(
+        self, by_s: float, *, up_to_s: float | None = None, **where: Unpack[WhereOnTheWay]
+    ) -> Self:
+        """A message, and what its sender sends behind it, is late by so many seconds.
+
+        With `up_to_s` the seconds are drawn, from `by_s` to that.
+        """
+        return self.fault(mailbox.Delay(by_s, up_to_s), **where)
+
+    def reorder(self, within_s: float = 1.0, **where: Unpack[WhereOnTheWay]) -> Self:
+        """The next message of another sender, if it comes within `within_s`, overtakes it."""
+        return self.fault(mailbox.Reorder(within_s), **where)
+
+    def overflow(self, within_s: float = 1.0, **where: Unpack[WhereOnTheWay]) -> Self:
+        """There is no room for a message: a sender that waits gets one after `within_s`."""
+        return self.fault(mailbox.Overflow(within_s), **where)
+
+    # --- an event, on its way to a reader ----------------------------------------------------
+
+    def slow_subscriber(self, by_s: float, **where: Unpack[WhereWithMessage]) -> Self:
+        """A reader of events pauses for so many seconds before it reads on."""
+        return self.fault(mailbox.SlowSubscriber(by_s), **where)
+
+    def lag(self, **where: Unpack[WhereWithMessage]) -> Self:
+        """A reader misses an event, and is told so with the next one."""
+        return self.fault(mailbox.Lag(), **where)
+
+    # --- an agent's process ------------------------------------------------------------------
+
+    def descriptors_exhausted(self, **where: Unpack[Where]) -> Self:
+        """No descriptor is left for the pipes of an agent's process."""
+        return self.fault(process.DescriptorsExhausted(), **where)
+
+    def slow_start(self, by_s: float, **where: Unpack[Where]) -> Self:
+        """An agent's process comes up late by so many seconds of the loop's clock."""
+        return self.fault(process.SlowStart(by_s), **where)
+
+    def wrong_version(self, major: int = 99, **where: Unpack[Where]) -> Self:
+        """An agent's process speaks another version of the protocol."""
+        return self.fault(process.WrongVersion(major), **where)
+
+    def process_killed(
+        self, *, at: process.AtProcess = "sent", **where: Unpack[WhereWithMessage]
+    ) -> Self:
+        """The system kills an agent's process, as if it had taken too much memory."""
+        return self.fault(process.ProcessKilled(at=at), **where)
+
+    def process_stopped(
+        self, for_s: float, *, at: process.AtProcess = "sent", **where: Unpack[WhereWithMessage]
+    ) -> Self:
+        """An agent's process stands still for so many seconds of the loop's clock."""
+        return self.fault(process.ProcessStopped(for_s, at=at), **where)
+
+    def process_exit(
+        self,
+        exit_code: int = 1,
+        *,
+        at: process.AtProcess = "sent",
+        **where: Unpack[WhereWithMessage],
+    ) -> Self:
+        """An agent's process ends by itself, whatever it was doing."""
+        return self.fault(process.ProcessExit(exit_code, at=at), **where)
+
+    def process_noise(
+        self, lines: int = 10, *, at: process.OnMessage = "sent", **where: Unpack[WhereWithMessage]
+    ) -> Self:
+        """An agent's process prints what nobody has asked for."""
+        return self.fault(process.ProcessNoise(lines, at=at), **where)
+
+    def half_message(self, **where: Unpack[WhereWithMessage]) -> Self:
+        """An agent's process is killed in the middle of a message: half of it arrives."""
+        return self.fault(process.HalfMessage(), **where)
+
+    def garbage(
+        self,
+        text: str = "Traceback (most recent call last):\n",
+        **where: Unpack[WhereWithMessage],
+    ) -> Self:
+        """Something strays into the pipe of an agent's process, in place of a message."""
+        return self.fault(process.Garbage(text), **where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 from pytest_mnemosyne.simulation.faults._errors import FaultPlanError
 
@@ -21,6 +22,16 @@ def check_number(name: str, value: object, *, unit: str) -> None:
         or not (math.isfinite(value) and value >= 0)
     ):
         raise FaultPlanError(f"{name} is a number of {unit} from 0 on, got {value!r}")
+
+
+def check_range_s(by_s: object, up_to_s: object) -> None:
+    """Seconds, or a range of them with `up_to_s` as its end."""
+    check_number("by_s", by_s, unit="seconds")
+    if up_to_s is None:
+        return
+    check_number("up_to_s", up_to_s, unit="seconds")
+    if cast("float", up_to_s) < cast("float", by_s):
+        raise FaultPlanError(f"up_to_s={up_to_s!r} is less than by_s={by_s!r}; swap the two")
 
 
 def check_text(name: str, value: object) -> None:

@@ -5,6 +5,8 @@ MnemosyneError
     - FaultPlanError
   - FaultsNotMetError (also an AssertionError)
   - NotRecoveredError (also an AssertionError)
+RuntimeError
+  - InjectedCrashError
 """
 
 from __future__ import annotations
@@ -34,21 +36,54 @@ class FaultsNotMetError(MnemosyneError, AssertionError):
 
     Attributes:
         unmet: The text of each of them.
-        calls: How many calls to Claude each agent made; `""` is code without an agent.
+        seen: What there was instead: of each kind of occasion that was missed (`"call"` to
+            Claude, `"message"`, ...) how many each agent had; `""` is code without an agent.
     """
 
     code = "faults_not_met"
 
-    def __init__(self, *, unmet: tuple[str, ...], calls: Mapping[str, int]) -> None:
+    def __init__(self, *, unmet: tuple[str, ...], seen: Mapping[str, Mapping[str, int]]) -> None:
         self.unmet = unmet
-        self.calls = dict(calls)
-        made = ", ".join(f"{agent or 'no agent'} {count}" for agent, count in self.calls.items())
+        self.seen = {occasion: dict(counts) for occasion, counts in seen.items()}
         listed = "\n".join(f"  {each}" for each in unmet)
-        super().__init__(
-            f"planned, but never met:\n{listed}\n"
-            f"calls to Claude: {made or 'none'}\n"
-            "correct the address, or say optional=True"
-        )
+        counted = "\n".join(_counted(each, counts) for each, counts in self.seen.items())
+        super().__init__(f"planned, but never met:\n{listed}\n{counted}\n{self._remedy}")
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """How many calls to Claude each agent made, where faults of them were missed."""
+        return self.seen.get("call", {})
+
+    @property
+    def _remedy(self) -> str:
+        advice = "correct the address, or say optional=True"
+        if any(not counts for occasion, counts in self.seen.items() if occasion != "call"):
+            advice += (
+                "; a supervisor, a bridge or a bus of your own meets a plan only if it is given "
+                "its failpoints"
+            )
+        return advice
+
+
+def _counted(occasion: str, counts: Mapping[str, int]) -> str:
+    made = ", ".join(f"{agent or 'no agent'} {count}" for agent, count in counts.items())
+    what = "calls to Claude" if occasion == "call" else occasion
+    return f"{what}: {made or 'none'}"
+
+
+class InjectedCrashError(RuntimeError):
+    """What an actor, or a supervisor, crashes with because a plan says so.
+
+    It stands for a mistake in the code, so it is none of this project's own errors: nobody
+    knows how to handle it.
+
+    Attributes:
+        where: What crashed and when, in words.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        super().__init__(where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,31 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Unpack
 
-from pytest_mnemosyne.simulation.faults._address import ANYWHERE, Address, Where
+from pytest_mnemosyne.simulation.faults._actor import ACTOR_FAULTS
+from pytest_mnemosyne.simulation.faults._address import (
+    ANYWHERE,
+    Address,
+    WhereOnTheWay,
+)
 from pytest_mnemosyne.simulation.faults._checks import check_bool, check_count, check_number
 from pytest_mnemosyne.simulation.faults._errors import FaultPlanError
 from pytest_mnemosyne.simulation.faults._fault import Fault, Place
+from pytest_mnemosyne.simulation.faults._mailbox import BUS_FAULTS, MAILBOX_FAULTS
+from pytest_mnemosyne.simulation.faults._process import PROCESS_FAULTS
 from pytest_mnemosyne.simulation.faults._provider import PROVIDER_FAULTS
+from pytest_mnemosyne.simulation.faults._supervisor import SUPERVISOR_FAULTS
 
-KINDS: dict[str, type[Fault]] = {kind.word: kind for kind in PROVIDER_FAULTS}
+KINDS: dict[str, type[Fault]] = {
+    kind.word: kind
+    for kind in (
+        *PROVIDER_FAULTS,
+        *ACTOR_FAULTS,
+        *SUPERVISOR_FAULTS,
+        *MAILBOX_FAULTS,
+        *BUS_FAULTS,
+        *PROCESS_FAULTS,
+    )
+}
 """Every kind of fault, by its word."""
 
 _ADDRESS_WORDS = frozenset(field.name for field in fields(Address))
@@ -41,7 +59,7 @@ class PlannedFault:
         self.fault.check_address(self.address)
 
     @classmethod
-    def of(cls, fault: Fault, **where: Unpack[Where]) -> PlannedFault:
+    def of(cls, fault: Fault, **where: Unpack[WhereOnTheWay]) -> PlannedFault:
         """A fault, with its address in words."""
         # What is left of the words once `optional` is taken out are the address's own.
         given: dict[str, Any] = dict(where)
@@ -71,7 +89,7 @@ class FaultPlan:
     faults: tuple[PlannedFault, ...] = ()
 
     @classmethod
-    def of(cls, fault: Fault, **where: Unpack[Where]) -> FaultPlan:
+    def of(cls, fault: Fault, **where: Unpack[WhereOnTheWay]) -> FaultPlan:
         """A plan of one fault, with its address in words."""
         return cls((PlannedFault.of(fault, **where),))
 
@@ -154,8 +172,12 @@ def _planned(statement: ast.stmt, text: str) -> PlannedFault:
         if keyword.arg is None or keyword.arg in named:
             raise FaultPlanError(f"{word} takes each word once, got {ast.unparse(statement)}")
         named[keyword.arg] = _literal(keyword.value, word)
+    own = {field.name for field in fields(kind)}
     where: Any = {
-        name: named.pop(name) for name in tuple(named) if name in _ADDRESS_WORDS | {"optional"}
+        name: named.pop(name)
+        for name in tuple(named)
+        # What is a fault's own word is not the address's: an error answer's message.
+        if name in (_ADDRESS_WORDS | {"optional"}) - own
     }
     try:
         fault = kind(*given, **named)

@@ -21,15 +21,20 @@ Faults of the stage `call` stand in place of an answer: Claude is never asked, e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from typing import ClassVar, Literal, TypeAlias, get_args
 
-from pytest_mnemosyne.simulation.draws import Draws, drawn_seconds
+from pytest_mnemosyne.simulation.draws import Draws
 from pytest_mnemosyne.simulation.faults._address import Address
-from pytest_mnemosyne.simulation.faults._checks import check_bool, check_number, check_text
+from pytest_mnemosyne.simulation.faults._checks import (
+    check_bool,
+    check_number,
+    check_range_s,
+    check_text,
+)
 from pytest_mnemosyne.simulation.faults._errors import FaultPlanError
-from pytest_mnemosyne.simulation.faults._fault import Fault, Place
+from pytest_mnemosyne.simulation.faults._fault import Fault, Occasion, Place, drawn_s
 
 
 class Stage(StrEnum):
@@ -72,8 +77,14 @@ class ProviderFault(Fault):
     answers: ClassVar[Answers] = Answers.ANY
     events: ClassVar[Events] = Events.NONE
 
+    @property
+    def occasion(self) -> Occasion:
+        """A call to Claude."""
+        return Occasion.CALL
+
     def check_address(self, address: Address) -> None:
-        """Say whether the address may name an event of the stream."""
+        """Say whether the address may name an event of the stream, and no message."""
+        Fault.check_address(self, replace(address, stream_event=None))
         if address.stream_event is not None and self.events is Events.NONE:
             raise FaultPlanError(f"{self.word} has no place in a stream; leave stream_event out")
         if address.stream_event is None and self.events is Events.MUST:
@@ -107,19 +118,11 @@ class Late(ProviderFault):
     """If given, how late it is from `by_s` to this is left to chance."""
 
     def __post_init__(self) -> None:
-        check_number("by_s", self.by_s, unit="seconds")
-        if self.up_to_s is not None:
-            check_number("up_to_s", self.up_to_s, unit="seconds")
-            if self.up_to_s < self.by_s:
-                raise FaultPlanError(
-                    f"up_to_s={self.up_to_s!r} is less than by_s={self.by_s!r}; swap the two"
-                )
+        check_range_s(self.by_s, self.up_to_s)
 
     def drawn_s(self, draws: Draws) -> float:
         """How late it is this time."""
-        if self.up_to_s is None:
-            return self.by_s
-        return drawn_seconds(draws, "late", self.by_s, self.up_to_s)
+        return drawn_s(draws, self.word, self.by_s, self.up_to_s)
 
 
 # --- call ------------------------------------------------------------------------------

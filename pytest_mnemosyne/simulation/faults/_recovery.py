@@ -6,6 +6,7 @@ every item must end and every agent must be well again, in bounded time.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mnemosyne_core.errors import StateTimeoutError
@@ -65,8 +66,8 @@ def _not_recovered(state: TreeState, health: Health, *, within_s: float) -> NotR
             if not each.state.is_final
         ),
         agents={
-            role.value: agent.reason or "it has given no sign of life"
-            for role, agent in health.agents.items()
+            str(path): agent.reason or "it has given no sign of life"
+            for path, agent in chain(health.agents.items(), health.sub_agents.items())
             if not agent.is_well
         },
         reason=health.reason,

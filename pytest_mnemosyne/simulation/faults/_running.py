@@ -1,8 +1,9 @@
-"""A plan being carried out: counts the calls to Claude and says what happens to each.
+"""A plan being carried out: counts what happens, and says what goes wrong with it.
 
-Pure bookkeeping: whoever stands in front of Claude asks it once per call, does what it
-says, and tells it when a fault has really struck. A fault in the middle of a stream is
-only ready when the call begins; should the stream end before it, then it was never met.
+Pure bookkeeping: whoever stands at a place of faults (in front of Claude, around an actor)
+asks it once per occasion, does what it says, and tells it when a fault has really struck.
+A fault in the middle of a stream is only ready when the call begins; should the stream
+end before it, then it was never met.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.simulation.draws import Draws, OfRunningLoop, Plain
-from pytest_mnemosyne.simulation.faults._address import Address, Counted
+from pytest_mnemosyne.simulation.faults._address import Address, Counted, Moment
 from pytest_mnemosyne.simulation.faults._errors import FaultsNotMetError
-from pytest_mnemosyne.simulation.faults._fault import Fault, Place
+from pytest_mnemosyne.simulation.faults._fault import Fault, Occasion
 from pytest_mnemosyne.simulation.faults._plan import FaultPlan, PlannedFault
 from pytest_mnemosyne.simulation.faults._provider import ProviderFault, Stage
+
+_ALL: Counted = (None, None, None, None)
 
 _OUTCOMES = 1_000_000
 """How finely chance is drawn."""
@@ -40,17 +43,20 @@ class Strike:
 
     planned: PlannedFault
     call: int
-    """Which call of the test it struck, from 1."""
+    """Which call of the test it struck, from 1; or which message, start, ..."""
 
     lane: Lane | None
-    """Who made the call; `None` outside any agent."""
+    """Whose call it was; `None` outside any agent. An actor's attempt is its incarnation."""
 
     at_s: float
     """Seconds since the plan's first call."""
 
+    occasion: Occasion = Occasion.CALL
+    """What is counted by `call`."""
+
     def __str__(self) -> str:
         who = "" if self.lane is None else f" of {self.lane.agent} (attempt {self.lane.attempt})"
-        return f"call {self.call}{who}, {round(self.at_s, 3):g} s: {self.planned}"
+        return f"{self.occasion} {self.call}{who}, {round(self.at_s, 3):g} s: {self.planned}"
 
 
 class _Entry:
@@ -110,7 +116,7 @@ class Meeting:
 
 
 class RunningPlan:
-    """What a plan says of the provider, and how far it has come; safe in several threads."""
+    """What a plan says, and how far it has come; safe in several threads."""
 
     def __init__(
         self,
@@ -119,7 +125,7 @@ class RunningPlan:
         draws: Draws | None = None,
         clock: Callable[[], float] = loop_time,
     ) -> None:
-        """Take a plan; its time begins with the first call that it meets.
+        """Take a plan; its time begins with the first occasion that it meets.
 
         Args:
             plan: The faults; more may be added later.
@@ -127,20 +133,28 @@ class RunningPlan:
                 otherwise nothing that is left to chance happens.
             clock: Seconds, for time windows.
         """
+        self.draws = draws or OfRunningLoop(Plain())
+        """Where what a fault leaves to chance comes from."""
         self._entries: list[_Entry] = []
-        self._draws = draws or OfRunningLoop(Plain())
         self._clock = clock
         self._began_s: float | None = None
-        self._numbers: Counter[Counted] = Counter()
-        self._calls: Counter[str] = Counter()
+        self._numbers: Counter[tuple[Occasion, Counted]] = Counter()
+        self._seen: dict[Occasion, Counter[str]] = {}
         self._strikes: list[Strike] = []
+        self._listeners: list[Callable[[], None]] = []
         self._lock = Lock()
         self.add(plan or FaultPlan())
 
     def add(self, plan: FaultPlan) -> None:
-        """Let the faults of a plan follow that concern the provider."""
+        """Let the faults of a plan follow."""
         with self._lock:
-            self._entries += map(_Entry, plan.at(Place.PROVIDER))
+            self._entries += map(_Entry, plan)
+        for look_again in self._listeners:
+            look_again()
+
+    def on_add(self, look_again: Callable[[], None]) -> None:
+        """Have `look_again` called after faults were added: some may strike whoever only waits."""
+        self._listeners.append(look_again)
 
     @property
     def plan(self) -> FaultPlan:
@@ -162,13 +176,18 @@ class RunningPlan:
         """
         with self._lock:
             unmet = [
-                str(entry.planned)
+                entry.planned
                 for entry in self._entries
                 if entry.planned.must_be_met and not entry.strikes
             ]
-            calls = dict(self._calls)
+            missed = {each.fault.occasion for each in unmet}
+            seen = {
+                each.value: self._seen.get(each, Counter()) for each in Occasion if each in missed
+            }
         if unmet:
-            raise FaultsNotMetError(unmet=tuple(unmet), calls=calls)
+            raise FaultsNotMetError(unmet=tuple(map(str, unmet)), seen=seen)
+
+    # --- calls to Claude -------------------------------------------------------------------
 
     def meet(
         self,
@@ -184,32 +203,94 @@ class RunningPlan:
             streamed: Whether a stream is asked for.
             on_strike: Told when a fault has struck this call, in the thread where it did.
         """
-        agent, attempt = (lane.agent, lane.attempt) if lane is not None else (None, 1)
-        with self._lock:
-            number = self._count(agent, attempt)
-            at_s = self._elapsed_s()
-            armed: dict[Stage, Armed] = {}
-            for entry in self._entries:
-                address = entry.planned.address
-                counted = address.counted(agent, attempt)
-                # A long plan is mostly about other calls, so this comes first.
-                if not address.concerns(
-                    agent, attempt, number=self._numbers[counted], at_s=at_s
-                ) or entry.is_spent(counted):
-                    continue
-                stage = _stage_for(entry.planned, streamed=streamed)
-                if stage is not None and stage not in armed and self._happens(entry.planned):
-                    armed[stage] = Armed(
-                        entry.planned,
-                        self._striker(entry, counted, number, lane, on_strike),
-                    )
-        return Meeting(number, armed, self._draws)
+        moment = (
+            Moment(agent=None) if lane is None else Moment(agent=lane.agent, attempt=lane.attempt)
+        )
+        armed: dict[Stage, Armed] = {}
 
-    def _count(self, agent: str | None, attempt: int) -> int:
-        self._calls[agent or ""] += 1
-        for counted in {(None, None), (agent, None), (None, attempt), (agent, attempt)}:
-            self._numbers[counted] += 1
-        return self._numbers[None, None]
+        def has_room(planned: PlannedFault) -> bool:
+            stage = _stage_for(planned, streamed=streamed)
+            return stage is not None and stage not in armed
+
+        with self._lock:
+            number = self._count(Occasion.CALL, moment)
+            for entry in self._fitting(Occasion.CALL, moment, has_room):
+                stage = _stage_for(entry.planned, streamed=streamed)
+                assert stage is not None
+                armed[stage] = self._arm(entry, Occasion.CALL, moment, number, lane, on_strike)
+        return Meeting(number, armed, self.draws)
+
+    # --- anything else ---------------------------------------------------------------------
+
+    def reach(
+        self,
+        occasion: Occasion,
+        moment: Moment,
+        *,
+        can_strike: Callable[[Fault], bool] = lambda _: True,
+        again: bool = False,
+    ) -> Armed | None:
+        """Count an occasion, and say what goes wrong with it: the first fault that fits.
+
+        Args:
+            occasion: What happens.
+            moment: Whose it is.
+            can_strike: Which faults can happen here, as far as the address does not say it.
+            again: Whether it has been counted: it is the same one, only later.
+        """
+        lane = None if moment.agent is None else Lane(moment.agent, moment.attempt)
+        with self._lock:
+            number = self._numbers[occasion, _ALL] if again else self._count(occasion, moment)
+            for entry in self._fitting(occasion, moment, lambda each: can_strike(each.fault)):
+                return self._arm(entry, occasion, moment, number, lane, None)
+        return None
+
+    def has(self, *occasions: Occasion) -> bool:
+        """Whether anything is planned for one of these occasions."""
+        with self._lock:
+            return any(entry.planned.fault.occasion in occasions for entry in self._entries)
+
+    def ahead(self, occasion: Occasion, moment: Moment) -> list[tuple[Fault, float]]:
+        """What may still strike on an occasion of this kind, and in how many seconds from now.
+
+        For occasions that whoever asks can bring about: a moment that comes by waiting.
+        """
+        with self._lock:
+            now_s = self._elapsed_s()
+            return [
+                (entry.planned.fault, max(0.0, address.after_s - now_s))
+                for entry in self._entries
+                if entry.planned.fault.occasion is occasion
+                and (address := entry.planned.address).fits(moment)
+                and not entry.is_spent(address.counted(moment))
+                and (address.before_s is None or now_s < address.before_s)
+            ]
+
+    # --- bookkeeping, under the lock -------------------------------------------------------
+
+    def _count(self, occasion: Occasion, moment: Moment) -> int:
+        """Count it for all that ask about it; its place among all of its kind."""
+        self._seen.setdefault(occasion, Counter())[moment.agent or ""] += 1
+        for counted in moment.counted():
+            self._numbers[occasion, counted] += 1
+        return self._numbers[occasion, _ALL]
+
+    def _fitting(
+        self, occasion: Occasion, moment: Moment, can_strike: Callable[[PlannedFault], bool]
+    ) -> Iterator[_Entry]:
+        at_s = self._elapsed_s()
+        for entry in self._entries:
+            planned = entry.planned
+            if planned.fault.occasion is not occasion:
+                continue
+            counted = planned.address.counted(moment)
+            # A long plan is mostly about other moments, so this comes first.
+            if not planned.address.concerns(
+                moment, number=self._numbers[occasion, counted], at_s=at_s
+            ) or entry.is_spent(counted):
+                continue
+            if can_strike(planned) and self._happens(planned):
+                yield entry
 
     def _elapsed_s(self) -> float:
         now_s = self._clock()
@@ -222,16 +303,19 @@ class RunningPlan:
         if chance is None or chance == 1:
             return True
         # The plain choice, 0, is the last to be a hit: a tape that shrinks loses faults.
-        return self._draws.draw(f"fault: {planned}", _OUTCOMES) >= (1 - chance) * _OUTCOMES
+        return self.draws.draw(f"fault: {planned}", _OUTCOMES) >= (1 - chance) * _OUTCOMES
 
-    def _striker(
+    def _arm(
         self,
         entry: _Entry,
-        counted: Counted,
+        occasion: Occasion,
+        moment: Moment,
         number: int,
         lane: Lane | None,
         on_strike: Callable[[Strike], None] | None,
-    ) -> Callable[[], bool]:
+    ) -> Armed:
+        counted = entry.planned.address.counted(moment)
+
         def strike() -> bool:
             with self._lock:
                 if entry.is_spent(counted):
@@ -242,13 +326,14 @@ class RunningPlan:
                     call=number,
                     lane=lane,
                     at_s=self._elapsed_s(),
+                    occasion=occasion,
                 )
                 self._strikes.append(struck)
             if on_strike is not None:
                 on_strike(struck)
             return True
 
-        return strike
+        return Armed(entry.planned, strike)
 
 
 def _stage_for(planned: PlannedFault, *, streamed: bool) -> Stage | None:

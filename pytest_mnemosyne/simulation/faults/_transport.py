@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 
 from mnemosyne_core import lane
+from pytest_mnemosyne.simulation.faults._fault import Place
 from pytest_mnemosyne.simulation.faults._httpx import HttpxFaults, json_object
 from pytest_mnemosyne.simulation.faults._plan import FaultPlan
 from pytest_mnemosyne.simulation.faults._running import Meeting, RunningPlan, Strike
@@ -14,7 +15,10 @@ class _Faulty:
     """A plan in front of a transport."""
 
     def __init__(self, plan: FaultPlan | RunningPlan) -> None:
-        self._running = plan if isinstance(plan, RunningPlan) else RunningPlan(plan)
+        # What a plan says of other places cannot be met here, and is not missed.
+        self._running = (
+            plan if isinstance(plan, RunningPlan) else RunningPlan(plan.at(Place.PROVIDER))
+        )
         self._faults = HttpxFaults(httpx2)
 
     @property

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -31,10 +32,11 @@ class Hold:
     Releasing it twice does nothing. It may be released from any thread.
     """
 
-    __slots__ = ("_on_release", "_over", "label")
+    __slots__ = ("_firm_until_s", "_on_release", "_over", "label")
 
-    def __init__(self, label: str, on_release: Callable[[Hold], None]) -> None:
+    def __init__(self, label: str, on_release: Callable[[Hold], None], firm_s: float = 0.0) -> None:
         self.label = label
+        self._firm_until_s = time.monotonic() + firm_s if firm_s else 0.0
         self._over: Callable[[], bool] | None = None
         self._on_release: Callable[[Hold], None] | None = on_release
 
@@ -46,6 +48,13 @@ class Hold:
     def is_over(self) -> bool:
         """Whether it was released or has ended by itself."""
         return self._on_release is None or (self._over is not None and self._over())
+
+    @property
+    def firm_s(self) -> float:
+        """For how many real seconds from now on nothing at all moves the time; 0 for most."""
+        if not self._firm_until_s or self.is_over:
+            return 0.0
+        return max(0.0, self._firm_until_s - time.monotonic())
 
     def release(self) -> None:
         """Let the time move again, as far as this hold goes."""
@@ -82,9 +91,9 @@ class Holds:
         self._holds: dict[Hold, None] = {}
         self._processes: dict[int, Hold] = {}
 
-    def take(self, label: str) -> Hold:
-        """Hold the time from now on, for the reason `label`."""
-        hold = Hold(label, self._released)
+    def take(self, label: str, *, firm_s: float = 0.0) -> Hold:
+        """Hold the time from now on, for the reason `label`; firmly for some real seconds."""
+        hold = Hold(label, self._released, firm_s)
         self._holds[hold] = None
         return hold
 
@@ -103,6 +112,10 @@ class Holds:
             return False
         hold.release()
         return True
+
+    def firm_s(self) -> float:
+        """For how many real seconds from now on not even `advance` moves the time."""
+        return max((hold.firm_s for hold in self._holds), default=0.0)
 
     def labels(self, loop: asyncio.AbstractEventLoop) -> list[str]:
         """Why the time stands still now; empty where it may move."""

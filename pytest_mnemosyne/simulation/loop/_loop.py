@@ -10,7 +10,8 @@ When it has nothing to do it goes down this list, and does the first thing that 
 
 1. hear what has come in from outside;
 2. tell those who wait for the others to be blocked (`settle`);
-3. move the time towards where somebody wants it (`advance`), timer by timer;
+3. move the time towards where somebody wants it (`advance`), timer by timer, unless a
+   hold is firm and has only begun;
 4. wait, in real time, for what holds the time;
 5. move the time to the next timer;
 6. say that nobody will ever wake.
@@ -151,13 +152,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     # --- what holds the time -----------------------------------------------------------
 
-    def hold(self, label: str) -> Hold:
+    def hold(self, label: str, *, firm_s: float = 0.0) -> Hold:
         """Keep the time from moving by itself until the hold is released.
 
         Args:
             label: For what; told when the hold lasts too long.
+            firm_s: For how many real seconds `advance` does not move it either: for an
+                answer from outside that is as good as here.
         """
-        return self._holds.take(label)
+        return self._holds.take(label, firm_s=firm_s)
 
     def release_process(self, pid: int) -> None:
         """Let the time move by itself although a child process runs.
@@ -357,6 +360,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         while self._goals and self._goals[0][2].done():
             heapq.heappop(self._goals)
         if self._goals:
+            firm_s = self._holds.firm_s()
+            if firm_s > 0:
+                self._listen(firm_s)
+                return
             self._move_to(min(self._timers.next_ns(), self._goals[0][0]))
             if self._timers.next_ns() > self._now_ns:
                 self._reach_goals()

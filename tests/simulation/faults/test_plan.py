@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -9,34 +11,66 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mnemosyne.simulation.faults import (
+    ACTOR_FAULTS,
+    BUS_FAULTS,
     KINDS,
+    MAILBOX_FAULTS,
+    PROCESS_FAULTS,
+    PROVIDER_FAULTS,
+    SUPERVISOR_FAULTS,
     Address,
     BrokenToolJson,
+    Crash,
+    CrashStorm,
     Cut,
+    Delay,
     Drip,
     Drop,
     ErrorEvent,
+    ExitNormally,
     Fault,
     FaultPlan,
     FaultPlanBuilder,
     FaultPlanError,
+    ForeignCancel,
+    Garbage,
+    Hang,
     Late,
+    LeakTask,
     Malformed,
+    Occasion,
+    Overflow,
+    ParentDies,
     Place,
     PlannedFault,
-    ProviderFault,
+    ProcessExit,
+    ProcessKilled,
+    ProcessNoise,
+    ProcessStopped,
+    Reorder,
     RepeatedEvent,
     Reset,
+    Slow,
+    SlowStart,
+    SlowSubscriber,
     Stage,
     Stall,
     Status,
+    SwallowCancel,
+    WrongVersion,
 )
+from pytest_mnemosyne.simulation.faults import _actor as actor
+from pytest_mnemosyne.simulation.faults import _mailbox as mailbox
+from pytest_mnemosyne.simulation.faults import _process as process
 from pytest_mnemosyne.simulation.faults import _provider as provider
+from pytest_mnemosyne.simulation.faults import _supervisor as supervisor
+from pytest_mnemosyne.simulation.faults._fault import WITH_A_MESSAGE
 
 SECONDS = st.floats(min_value=0, max_value=1e6) | st.integers(0, 1000)
 COUNTS = st.integers(1, 10_000)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 MAYBE_COUNTS = st.none() | COUNTS
+AT_PROCESS = st.sampled_from(["start", "sent", "received"])
 
 WITH_FIELDS: dict[type[Fault], st.SearchStrategy[Fault]] = {
     Status: st.builds(
@@ -52,8 +86,33 @@ WITH_FIELDS: dict[type[Fault], st.SearchStrategy[Fault]] = {
     Drip: st.builds(Drip, SECONDS),
     ErrorEvent: st.builds(ErrorEvent, TEXTS, st.none() | TEXTS),
     Malformed: st.builds(Malformed, st.sampled_from(["json", "name", "utf8"])),
+    **{
+        kind: st.builds(kind, at=st.sampled_from(["start", "message", "idle", "stopping"]))
+        for kind in (Crash, ForeignCancel)
+    },
+    **{
+        kind: st.builds(kind, at=st.sampled_from(["start", "message", "stopping"]))
+        for kind in (Hang, SwallowCancel, LeakTask)
+    },
+    Slow: st.builds(Slow, SECONDS, at=st.sampled_from(["start", "message", "stopping"])),
+    ExitNormally: st.builds(ExitNormally, at=st.sampled_from(["start", "message", "idle"])),
+    CrashStorm: st.builds(CrashStorm, st.floats(0.001, 1e6)),
+    ParentDies: st.builds(ParentDies, st.sampled_from(["crash", "cancel"])),
+    Delay: st.builds(Delay, SECONDS, st.none() | SECONDS.map(lambda more: 1e6 + more)),
+    Reorder: st.builds(Reorder, SECONDS),
+    Overflow: st.builds(Overflow, SECONDS),
+    SlowSubscriber: st.builds(SlowSubscriber, SECONDS),
+    SlowStart: st.builds(SlowStart, SECONDS),
+    WrongVersion: st.builds(WrongVersion, COUNTS),
+    ProcessKilled: st.builds(ProcessKilled, at=AT_PROCESS),
+    ProcessStopped: st.builds(ProcessStopped, SECONDS, at=AT_PROCESS),
+    ProcessExit: st.builds(ProcessExit, st.integers(0, 255), at=AT_PROCESS),
+    ProcessNoise: st.builds(ProcessNoise, COUNTS, at=st.sampled_from(["sent", "received"])),
+    Garbage: st.builds(Garbage, TEXTS),
 }
 FAULTS = st.one_of([WITH_FIELDS.get(kind, st.builds(kind)) for kind in KINDS.values()])
+"""Of every kind; where `at` can be said, at every moment."""
+
 MUST_NAME_AN_EVENT = (ErrorEvent, Malformed, RepeatedEvent)
 MAY_NAME_AN_EVENT = (Reset, Drop, Stall, BrokenToolJson, Drip, Cut)
 
@@ -67,9 +126,12 @@ def planned_faults(draw: st.DrawFn) -> PlannedFault:
     elif isinstance(fault, MAY_NAME_AN_EVENT):
         event = draw(MAYBE_COUNTS)
     after_s = draw(SECONDS)
+    has_message = fault.occasion in WITH_A_MESSAGE
     address = Address(
         agent=draw(st.none() | TEXTS),
         attempt=draw(MAYBE_COUNTS),
+        message=draw(st.none() | TEXTS) if has_message else None,
+        sender=draw(st.none() | TEXTS) if fault.occasion is Occasion.DELIVERY else None,
         call=draw(MAYBE_COUNTS),
         stream_event=event,
         count=draw(MAYBE_COUNTS),
@@ -141,6 +203,36 @@ SENTENCES: list[tuple[str, FaultPlanBuilder]] = [
     ("malformed('utf8', stream_event=1)", FaultPlanBuilder().malformed("utf8", stream_event=1)),
     ("repeated_event(stream_event=1)", FaultPlanBuilder().repeated_event(stream_event=1)),
     ("short_body()", FaultPlanBuilder().short_body()),
+    ("crash(agent='a', message='Do')", FaultPlanBuilder().crash(agent="a", message="Do")),
+    ("crash(at='start', count=3)", FaultPlanBuilder().crash(at="start", count=3)),
+    ("hang(at='stopping')", FaultPlanBuilder().hang(at="stopping")),
+    ("swallow_cancel()", FaultPlanBuilder().swallow_cancel()),
+    ("slow(2, up_to_s=3, at='start')", FaultPlanBuilder().slow(2, up_to_s=3, at="start")),
+    ("foreign_cancel(at='idle')", FaultPlanBuilder().foreign_cancel(at="idle")),
+    ("leak_task()", FaultPlanBuilder().leak_task()),
+    ("exit_normally(at='idle')", FaultPlanBuilder().exit_normally(at="idle")),
+    ("die_asking(agent='a')", FaultPlanBuilder().die_asking(agent="a")),
+    ("crash_storm(0.5, count=None)", FaultPlanBuilder().crash_storm(0.5, count=None)),
+    ("crash_in_restart(agent='a')", FaultPlanBuilder().crash_in_restart(agent="a")),
+    ("crash_in_shutdown(agent='a')", FaultPlanBuilder().crash_in_shutdown(agent="a")),
+    ("parent_dies(how='cancel')", FaultPlanBuilder().parent_dies("cancel")),
+    ("name_race(agent='a')", FaultPlanBuilder().name_race(agent="a")),
+    ("lose(agent='b', sender='a')", FaultPlanBuilder().lose(sender="a", agent="b")),
+    ("duplicate(message='Do')", FaultPlanBuilder().duplicate(message="Do")),
+    ("delay(1, up_to_s=2)", FaultPlanBuilder().delay(1, up_to_s=2)),
+    ("reorder(within_s=5, call=2)", FaultPlanBuilder().reorder(5, call=2)),
+    ("overflow()", FaultPlanBuilder().overflow()),
+    ("slow_subscriber(2)", FaultPlanBuilder().slow_subscriber(2)),
+    ("lag(message='work_*')", FaultPlanBuilder().lag(message="work_*")),
+    ("descriptors_exhausted()", FaultPlanBuilder().descriptors_exhausted()),
+    ("slow_start(9, attempt=2)", FaultPlanBuilder().slow_start(9, attempt=2)),
+    ("wrong_version(major=2)", FaultPlanBuilder().wrong_version(2)),
+    ("process_killed(message='work')", FaultPlanBuilder().process_killed(message="work")),
+    ("process_stopped(9, at='received')", FaultPlanBuilder().process_stopped(9, at="received")),
+    ("process_exit(exit_code=3, at='start')", FaultPlanBuilder().process_exit(3, at="start")),
+    ("process_noise()", FaultPlanBuilder().process_noise()),
+    ("half_message(call=3)", FaultPlanBuilder().half_message(call=3)),
+    ("garbage(text='oops')", FaultPlanBuilder().garbage("oops")),
 ]
 
 
@@ -169,9 +261,44 @@ def test_the_table_of_stages_names_every_kind_where_it_strikes() -> None:
         drawn.setdefault(stage, set()).update(re.findall(r"\w+", line[8:]))
 
     assert list(drawn) == [stage.value for stage in Stage]
-    for kind in KINDS.values():
-        assert issubclass(kind, ProviderFault)
+    for kind in PROVIDER_FAULTS:
         assert kind.word in drawn[kind.stage.value]
+
+
+@pytest.mark.parametrize(
+    ("module", "kinds"),
+    [
+        pytest.param(actor, ACTOR_FAULTS, id="actor"),
+        pytest.param(supervisor, SUPERVISOR_FAULTS, id="supervisor"),
+        pytest.param(mailbox, (*MAILBOX_FAULTS, *BUS_FAULTS), id="mailbox"),
+        pytest.param(process, PROCESS_FAULTS, id="process"),
+    ],
+)
+def test_the_table_of_a_module_names_every_kind_of_it(
+    module: ModuleType, kinds: Sequence[type[Fault]]
+) -> None:
+    assert module.__doc__ is not None
+    table = re.split(r"^=+ .*\n", module.__doc__, flags=re.MULTILINE)[-2]
+    words = re.findall(r"^(\w+)", table, flags=re.MULTILINE)
+
+    assert words == [kind.word for kind in kinds]
+    assert {kind.word: KINDS[kind.word] for kind in kinds} == {kind.word: kind for kind in kinds}
+
+
+def test_the_table_of_actors_says_at_which_moments_a_fault_happens() -> None:
+    assert actor.__doc__ is not None
+    table = re.split(r"^=+ .*\n", actor.__doc__, flags=re.MULTILINE)[-2]
+    for line in table.splitlines():
+        word, moments = line[:16].strip(), line[56:].strip()
+        if moments.startswith("("):
+            continue
+        for at in ("start", "message", "idle", "stopping"):
+            text = f"{word}({'1, ' if word == 'slow' else ''}at={at!r})"
+            if at in moments.split(", "):
+                FaultPlan.parse(text)
+            else:
+                with pytest.raises(FaultPlanError, match=f"at of {word} is one of"):
+                    FaultPlan.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +342,11 @@ def test_a_text_that_is_no_plan_is_refused(text: str, problem: str) -> None:
         pytest.param(Drop(), {"optional": 1}, "optional is True or False", id="optional"),
         pytest.param(Status(429), {"stream_event": 1}, "leave stream_event out", id="no-event"),
         pytest.param(RepeatedEvent(), {}, "give stream_event=", id="event-missing"),
+        pytest.param(Crash(), {"stream_event": 1}, "leave stream_event out", id="no-stream"),
+        pytest.param(Crash(at="start"), {"message": "Do"}, "leave message out", id="no-message"),
+        pytest.param(Drop(), {"message": "Do"}, "leave message out", id="message-to-claude"),
+        pytest.param(Crash(), {"sender": "a"}, "leave sender out", id="no-sender"),
+        pytest.param(Crash(), {"message": ""}, "message is a text that is not empty", id="message"),
     ],
 )
 def test_an_address_that_cannot_be_is_refused(
@@ -240,6 +372,16 @@ def test_an_address_that_cannot_be_is_refused(
         pytest.param("drip(1e999)", "delay_s is a number of seconds", id="infinite"),
         pytest.param("malformed('xml', stream_event=1)", "flaw is one of 'json'", id="flaw"),
         pytest.param("error_event(3, stream_event=1)", "error_type is a text", id="error-type"),
+        pytest.param("slow(3, up_to_s=2)", "up_to_s=2 is less than by_s=3", id="slow-range"),
+        pytest.param("slow(3, at='idle')", "at of slow is one of 'start', 'message'", id="slow-at"),
+        pytest.param("crash_storm(0)", "per_s is more than 0", id="no-storm"),
+        pytest.param("parent_dies('boredom')", "how is one of 'crash', 'cancel'", id="death"),
+        pytest.param("reorder(-1)", "within_s is a number of seconds", id="reorder"),
+        pytest.param("process_exit(256)", "exit_code lies between 0 and 255", id="exit-code"),
+        pytest.param("process_noise(0)", "lines is a whole number", id="noise"),
+        pytest.param("process_noise(at='start')", "at of process_noise is one", id="noise-at"),
+        pytest.param("garbage('')", "text is a text that is not empty", id="garbage"),
+        pytest.param("wrong_version(0)", "major is a whole number", id="version"),
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(text: str, problem: str) -> None:
@@ -258,9 +400,10 @@ def test_an_error_survives_pickling() -> None:
 
 
 def test_a_place_gets_its_faults() -> None:
-    plan = FaultPlan.parse("drop(); status(529)")
+    plan = FaultPlan.parse("drop(); crash(); status(529); lag()")
 
-    assert plan.at(Place.PROVIDER) == plan
+    assert str(plan.at(Place.PROVIDER)) == "drop(); status(529)"
+    assert str(plan.at(Place.BUS)) == "lag()"
 
 
 def test_a_plan_can_be_made_to_stop_in_time() -> None:

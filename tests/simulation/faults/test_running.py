@@ -9,8 +9,12 @@ import pytest
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.simulation.draws import Seeded
 from pytest_mnemosyne.simulation.faults import (
+    Crash,
+    CrashStorm,
     FaultPlan,
     FaultsNotMetError,
+    Moment,
+    Occasion,
     RunningPlan,
     Stage,
     Strike,
@@ -274,3 +278,114 @@ def test_calls_from_many_threads_are_counted_once_each() -> None:
         thread.join()
 
     assert sorted(each.call for each in running.strikes) == list(range(150, 201))
+
+
+# --- occasions other than calls to Claude -----------------------------------------------
+
+
+def reached(
+    running: RunningPlan, occasion: Occasion, *moments: Moment, again: bool = False
+) -> list[int]:
+    """The places of the moments that were struck, of these one after the other."""
+    return [
+        number
+        for number, moment in enumerate(moments, start=1)
+        if (armed := running.reach(occasion, moment, again=again)) is not None and armed.strikes()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "numbers"),
+    [
+        pytest.param("lose(call=2)", [2], id="all-together"),
+        pytest.param("lose(agent='a', call=2)", [3], id="by-receiver"),
+        pytest.param("lose(sender='x', call=2)", [4], id="by-sender"),
+        pytest.param("lose(message='Do', call=2)", [4], id="by-type"),
+        pytest.param("lose(message='D*', count=None)", [1, 3, 4], id="by-glob"),
+        pytest.param("lose(agent='a', sender='x', message='Do', call=1)", [1], id="by-all"),
+        pytest.param("lose(attempt=2)", [4], id="by-incarnation"),
+    ],
+)
+def test_what_the_address_names_is_counted_by_itself(plan: str, numbers: list[int]) -> None:
+    moments = (
+        Moment(agent="a", message="Do", sender="x"),
+        Moment(agent="b", message="Say", sender="y"),
+        Moment(agent="a", message="Dig", sender="y"),
+        Moment(agent="b", message="Do", sender="x", attempt=2),
+    )
+
+    assert reached(RunningPlan(FaultPlan.parse(plan)), Occasion.DELIVERY, *moments) == numbers
+
+
+def test_each_kind_of_occasion_is_counted_on_its_own() -> None:
+    running = RunningPlan(FaultPlan.parse("crash(call=2); crash(at='start', call=2)"))
+    moment = Moment(agent="a")
+
+    assert reached(running, Occasion.START, moment) == []
+    assert reached(running, Occasion.MESSAGE, moment, moment) == [2]
+    assert reached(running, Occasion.START, moment) == [1]
+    assert [str(each).split(",")[0] for each in running.strikes] == [
+        "message 2 of a (attempt 1)",
+        "start 2 of a (attempt 1)",
+    ]
+
+
+def test_an_occasion_that_is_met_again_is_not_counted_again() -> None:
+    running = RunningPlan(FaultPlan.parse("crash(at='idle', call=2)"))
+    moment = Moment(agent="a")
+    reached(running, Occasion.IDLE, moment)
+
+    assert reached(running, Occasion.IDLE, moment, moment, again=True) == []
+    assert reached(running, Occasion.IDLE, moment) == [1]
+
+
+def test_what_lies_ahead_is_told_with_its_time() -> None:
+    clock = Clock()
+    running = RunningPlan(
+        FaultPlan.parse(
+            "crash_storm(2, agent='a', after_s=5); crash_storm(3, agent='b'); "
+            "crash_storm(4, agent='a', before_s=1)"
+        ),
+        clock=clock,
+    )
+    moment = Moment(agent="a")
+
+    assert running.ahead(Occasion.TICK, moment) == [(CrashStorm(2), 5), (CrashStorm(4), 0)]
+    clock.now_s += 2
+    assert running.ahead(Occasion.TICK, moment) == [(CrashStorm(2), 3)]
+    clock.now_s += 4
+    assert reached(running, Occasion.TICK, moment) == [1]
+    assert running.ahead(Occasion.TICK, moment) == []
+
+
+def test_a_fault_that_cannot_happen_here_lets_the_next_one_strike() -> None:
+    running = RunningPlan(FaultPlan.parse("exit_normally(at='start'); crash(at='start')"))
+
+    armed = running.reach(
+        Occasion.START, Moment(agent="a"), can_strike=lambda fault: isinstance(fault, Crash)
+    )
+
+    assert armed is not None
+    assert str(armed.planned) == "crash(at='start')"
+
+
+def test_what_was_never_met_is_told_with_what_there_was_of_its_kind() -> None:
+    running = RunningPlan(FaultPlan.parse("crash(agent='exectuor'); lag()"))
+    reached(running, Occasion.MESSAGE, Moment(agent="executor"), Moment(agent="executor"))
+
+    with pytest.raises(FaultsNotMetError) as caught:
+        running.check_met()
+
+    *lines, advice = str(caught.value).splitlines()
+    assert lines == [
+        "planned, but never met:",
+        "  crash(agent='exectuor')",
+        "  lag()",
+        "message: executor 2",
+        "event: none",
+    ]
+    assert advice == (
+        "correct the address, or say optional=True; a supervisor, a bridge or a bus of your own "
+        "meets a plan only if it is given its failpoints"
+    )
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mnemosyne.simulation.faults import KINDS, FaultPlan
+from pytest_mnemosyne.simulation.faults import PROVIDER_FAULTS, FaultPlan
 from tests.simulation.faults.asking import ANSWER, TOOL_CALL, Seen, see, see_async
 
 PAGE = Path(__file__).parents[3] / "docs" / "faults.md"
@@ -80,4 +80,4 @@ def test_the_synchronous_client_sees_what_the_table_says(row: Row) -> None:
 def test_the_table_has_every_kind_of_fault() -> None:
     shown = {planned.fault.word for row in rows() for planned in FaultPlan.parse(row.plan)}
 
-    assert shown == set(KINDS)
+    assert shown == {kind.word for kind in PROVIDER_FAULTS}

@@ -199,6 +199,32 @@ def test_time_that_is_held_does_not_move_by_itself_but_by_advance() -> None:
     assert run(program) == [0, 10, 11]
 
 
+def test_a_firm_hold_has_advance_wait_for_what_comes_at_once() -> None:
+    async def program(clock: VirtualClock) -> tuple[float, float]:
+        hold = clock.loop.hold("an answer", firm_s=30)
+        answered_s: list[float] = []
+
+        def answer() -> None:
+            answered_s.append(clock.monotonic())
+            hold.release()
+
+        threading.Timer(0.01, clock.loop.call_soon_threadsafe, (answer,)).start()
+        await clock.advance(60)
+        return answered_s[0], clock.monotonic()
+
+    assert run(program) == (0, 60)
+
+
+def test_a_firm_hold_lets_advance_go_on_when_nothing_comes() -> None:
+    async def program(clock: VirtualClock) -> float:
+        hold = clock.loop.hold("an answer", firm_s=0.01)
+        await clock.advance(60)
+        hold.release()
+        return clock.monotonic()
+
+    assert run(program) == 60
+
+
 def test_what_is_left_is_told_by_name() -> None:
     async def program(clock: VirtualClock) -> tuple[str, ...]:
         loop = asyncio.get_running_loop()
