@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, get_args
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from mnemosyne_core.events import Event, Fact, PhaseChanged
+from mnemosyne_core.events import Event, Fact, Occasion, PhaseChanged
 from mnemosyne_core.work import AgentRole, Phase
 from pytest_mnemosyne.strategies._texts import (
     EPOCH,
@@ -54,25 +54,44 @@ _KIND = {"kind"}
 def _fields() -> dict[str, SearchStrategy[Any]]:
     """Legal values for each field of a fact; fields of one name are alike in all of them."""
     at_least_one = st.integers(1, 9)
+    amounts = st.integers(0, 1_000_000).map(float)
     return {
         "abnormal": st.booleans(),
+        "blocked_s": durations_s(),
         "child": agent_paths(),
+        "deadline_s": durations_s(),
+        "delay_s": durations_s(),
         "error": failures(),
         "errors": at_least_one,
         "guidance": st.lists(texts(), max_size=2).map(tuple),
+        "in_a_row": at_least_one,
         "incarnation": at_least_one,
         "item": work_items(),
         "item_id": item_ids(),
+        "leaked": counts(),
+        "limit": amounts,
         "max_restarts": counts(),
         "message": texts(),
+        "needed": amounts,
+        "not_before": st.none() | _moments(),
+        "occasion": st.sampled_from(Occasion),
+        "open_s": durations_s(),
         "period_s": durations_s(),
+        "provider": texts(),
         "reason": st.text(max_size=16),
         "result": work_results(),
+        "retry": at_least_one,
         "role": st.sampled_from(AgentRole),
         "shutdown_s": durations_s(),
+        "spent": amounts,
+        "stack": texts(),
+        "silent_s": st.floats(1.0, 600.0),
         "supervisor": agent_paths(),
+        "tries_again": st.booleans(),
+        "unit": st.sampled_from(("tokens", "money")),
         "usage": usages(),
         "verdict": verdicts(),
+        "wait_s": durations_s(),
         "worker": agent_paths(),
     }
 
@@ -96,11 +115,15 @@ def events() -> SearchStrategy[Event]:
 def _places() -> SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {
-            "at": durations_s().map(lambda passed_s: EPOCH + timedelta(seconds=passed_s)),
+            "at": _moments(),
             "agent": agent_paths() | st.just("tree"),
             "attempt": st.integers(1, 9),
         }
     )
+
+
+def _moments() -> SearchStrategy[datetime]:
+    return durations_s().map(lambda passed_s: EPOCH + timedelta(seconds=passed_s))
 
 
 def _event(seq: int, back: int, fact: Fact, place: dict[str, Any]) -> Event:

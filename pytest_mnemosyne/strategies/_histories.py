@@ -25,7 +25,10 @@ from mnemosyne_core.work import (
     WorkItem,
     WorkResult,
 )
-from pytest_mnemosyne.strategies._tale import REPLACED_AT, Mishap, Tale
+from pytest_mnemosyne.strategies._tale import Tale
+from pytest_mnemosyne.strategies._tale_actors import Mishap, Parting
+from pytest_mnemosyne.strategies._tale_agents import REPLACED_AT
+from pytest_mnemosyne.strategies._tale_calls import Fate
 from pytest_mnemosyne.strategies._work import failures
 
 _WORKERS = (AgentRole.EXECUTOR, AgentRole.REVIEWER, AgentRole.OPTIMIZER)
@@ -57,28 +60,33 @@ def event_streams(*, max_moves: int = 24) -> SearchStrategy[list[Event]]:
     Numbers count from 1 without a gap, causes come before their effects, time never goes back.
     Items are claimed after what they depend on, under attempt numbers that count; a result is
     reviewed where its item wants that; an item ends once, and what waited for one that failed
-    fails with it. Agents start, err, are replaced, crash and come back; every kind of fact
-    occurs. Each beginning of a history is one, too, as if the process had been killed. Never
-    two runs. Shrinks to the start of the tree alone, and to the moves that matter.
+    fails with it. Agents start, err, fall silent and are replaced; their calls of Claude are
+    retried, held up, refused; actors crash and come back, until the tree gives up; every kind
+    of fact occurs. Histories break no invariant of `pytest_mnemosyne.simulation.invariants`
+    under the bounds of a `SupervisionConfig()`, but leave people behind. Each beginning of a
+    history is one, too, as if the process had been killed. Never two runs. Shrinks to the
+    start of the tree alone, and to the moves that matter.
 
     Args:
-        max_moves: How many things happen at most; each is worth some one to five events.
+        max_moves: How many things happen at most; each is worth some one to six events.
     """
     moves = st.lists(st.tuples(st.sampled_from(_PAUSES_MS), _moves()), max_size=max_moves // 2)
-    endings = st.sampled_from((None, "shutdown", "restart intensity"))
+    endings = st.sampled_from((None, Tale.stop, Tale.crash_on))
     # Two lists, because Hypothesis makes most lists short, and work takes several moves.
     return st.builds(
         lambda first, then, ending: _told([*first, *then], ending), moves, moves, endings
     )
 
 
-def _told(moves: Iterable[tuple[int, _Move]], ending: str | None) -> list[Event]:
+def _told(moves: Iterable[tuple[int, _Move]], ending: _Move | None) -> list[Event]:
     tale = Tale()
     for passed_ms, move in moves:
+        if tale.is_over:
+            break
         tale.wait(passed_ms)
         move(tale)
-    if ending is not None:
-        tale.end(ending)
+    if ending is not None and not tale.is_over:
+        ending(tale)
     return tale.events
 
 
@@ -92,22 +100,27 @@ def _moves() -> SearchStrategy[_Move]:
         which=which,
         item=_items(),
         back=st.frozensets(st.integers(1, 4), max_size=2),
+        fates=st.lists(st.sampled_from(Fate), max_size=2),
         result=st.sampled_from(_RESULTS),
         verdict=st.sampled_from(_VERDICTS),
     )
     rest = st.one_of(
         _calls(Tale.beat, which=which),
         _calls(Tale.advance),
+        _calls(Tale.block_loop),
         _calls(Tale.cancel, which=which),
         _calls(Tale.block, which=which),
         _calls(Tale.err, which=which, error=errors, times=st.integers(1, REPLACED_AT)),
         _calls(Tale.recover, which=which),
         _calls(Tale.lose_agent, which=which, error=errors),
+        _calls(Tale.fall_silent, which=which, dies=st.booleans()),
         _calls(
             Tale.crash,
             which=which,
             mishaps=st.lists(st.sampled_from(Mishap), max_size=2, unique=True),
         ),
+        _calls(Tale.replace, which=which, parting=st.sampled_from(Parting)),
+        _calls(Tale.end_leak, which=which),
     )
     return st.integers(0, 2).flatmap(lambda kind: rest if kind == 2 else work)
 

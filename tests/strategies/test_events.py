@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnemosyne_core.events import Event, Fact, WorkClaimed, WorkSubmitted
-from mnemosyne_core.observe import EventBroadcaster, StateManager, TreeState, replay
+from mnemosyne_core.events import (
+    Event,
+    Fact,
+    WorkCancelled,
+    WorkClaimed,
+    WorkReturned,
+    WorkSubmitted,
+)
+from mnemosyne_core.observe import ClaudeFact, EventBroadcaster, StateManager, TreeState, replay
+from mnemosyne_core.tree import SupervisionConfig
 from mnemosyne_core.work import WorkState
+from pytest_mnemosyne.simulation.invariants import check_history
 from pytest_mnemosyne.strategies import event_streams, events, facts
 from tests.core.storage.building import journal_at
 from tests.strategies.finding import check_reach, simplest
@@ -17,6 +26,22 @@ from tests.strategies.finding import check_reach, simplest
 some = settings(max_examples=30)
 
 KINDS = {kind.model_fields["kind"].default for kind in get_args(get_args(Fact)[0])}
+
+ENDS = {"child_terminated", "child_start_failed"}
+CAUSES = {
+    "message_dropped": {"child_terminated"},
+    "child_shutdown_failed": {"child_terminated"},
+    "child_leaked": {"child_terminated"},
+    "leak_ended": {"child_leaked"},
+    "restart_delayed": ENDS,
+    "child_ignored": ENDS | {"restart_delayed"},
+    "restart_intensity_reached": ENDS,
+    "agent_stale": {"agent_heartbeat"},
+    "agent_died": {"agent_stale"},
+    "agent_restarted": {"agent_erred", "agent_died"},
+    "agent_heartbeat": {"agent_registered"},
+}
+"""What leads to what happens to a child or to its agent."""
 
 
 @some
@@ -84,6 +109,56 @@ def test_a_history_claims_what_is_ready_and_ends_an_item_once(history: list[Even
                 assert set(awaited) <= {WorkState.COMPLETED}
         changed = [name for name in before if before[name] is not state.items[name]]
         assert not any(before[name].state.is_final for name in changed)
+
+
+def keeps_within_the_bounds_of_a_tree(history: list[Event]) -> None:
+    check_history(history, config=SupervisionConfig(), leaks={event.agent for event in history})
+
+
+def follows_from_what_has_happened_to_the_same_actor(history: list[Event]) -> None:
+    for event in history:
+        if event.kind in CAUSES:
+            assert event.by is not None
+            cause = history[event.by - 1]
+            assert cause.kind in CAUSES[event.kind]
+            assert event.agent in (cause.agent, "tree")
+
+
+def asks_claude_in_attempts_under_way(history: list[Event]) -> None:
+    at_work: dict[str, tuple[str, int]] = {}
+    for event in history:
+        match event.fact:
+            case WorkClaimed(item_id=item_id, worker=worker):
+                at_work[item_id] = worker, event.attempt
+            case WorkReturned(item_id=item_id) | WorkCancelled(item_id=item_id):
+                at_work.pop(item_id, None)
+            case fact if isinstance(fact, ClaudeFact):
+                assert (event.agent, event.attempt) in at_work.values()
+
+
+def has_one_circuit_and_one_budget(history: list[Event]) -> None:
+    circuit = ["circuit_closed"]
+    circuit += [event.kind for event in history if event.kind.startswith("circuit_")]
+    budget = [event.kind for event in history if event.kind.startswith("budget_")]
+
+    assert set(pairwise(circuit)) <= {
+        ("circuit_closed", "circuit_opened"),
+        ("circuit_opened", "circuit_half_opened"),
+        ("circuit_half_opened", "circuit_closed"),
+        ("circuit_half_opened", "circuit_opened"),
+    }
+    assert budget == ["budget_warned", "budget_exhausted"][: len(budget)]
+
+
+# Some of what it is about takes several moves, so few histories tell of it.
+@pytest.mark.slow
+@settings(max_examples=800)
+@given(event_streams())
+def test_a_history_keeps_the_laws_of_a_tree(history: list[Event]) -> None:
+    keeps_within_the_bounds_of_a_tree(history)
+    follows_from_what_has_happened_to_the_same_actor(history)
+    asks_claude_in_attempts_under_way(history)
+    has_one_circuit_and_one_budget(history)
 
 
 @pytest.mark.slow

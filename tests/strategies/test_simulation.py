@@ -8,7 +8,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from pytest_mnemosyne.simulation.faults import KINDS, FaultPlan
+from mnemosyne_core.errors import UsageError
+from pytest_mnemosyne.simulation.faults import KINDS, FaultPlan, Place
 from pytest_mnemosyne.simulation.loop import VirtualLoop
 from pytest_mnemosyne.simulation.schedules import Replay, Schedule, Tape
 from pytest_mnemosyne.strategies import fault_plans, schedule_tapes
@@ -93,14 +94,17 @@ def test_a_machine_on_a_virtual_loop_finds_the_order_that_loses_an_update() -> N
 # --- faults ----------------------------------------------------------------------------
 
 
-@some
-@given(fault_plans(agents=("executor", "reviewer/*")))
+everywhere = fault_plans(places=tuple(Place))
+
+
+@settings(max_examples=300)
+@given(fault_plans(places=tuple(Place), agents=("executor", "reviewer/*")))
 def test_a_plan_reads_as_its_text(plan: FaultPlan) -> None:
     assert FaultPlan.parse(str(plan)) == plan
 
 
 @some
-@given(fault_plans(max_size=2, max_call=4))
+@given(fault_plans(places=tuple(Place), max_size=2, max_call=4))
 def test_a_fault_strikes_a_few_times_and_need_not_be_met(plan: FaultPlan) -> None:
     assert len(plan) <= 2
     for planned in plan:
@@ -119,8 +123,43 @@ def test_faults_can_happen_to_the_answers_of_the_test(streamed: bool) -> None:
             assert planned.fault.happens_to(planned.address, streamed=streamed)  # type: ignore[attr-defined]
 
 
-def test_there_are_faults_of_every_kind() -> None:
-    check_reach(fault_plans(), KINDS, lambda plan: [planned.fault.word for planned in plan])
+@pytest.mark.parametrize("place", Place)
+def test_there_are_faults_of_every_kind(place: Place) -> None:
+    kinds = {word for word, kind in KINDS.items() if kind.place is place}
+
+    check_reach(
+        fault_plans(places=[place]), kinds, lambda plan: [planned.fault.word for planned in plan]
+    )
+
+
+def test_faults_happen_to_calls_of_claude_unless_other_places_are_named() -> None:
+    check_reach(
+        fault_plans(), {Place.PROVIDER}, lambda plan: {planned.fault.place for planned in plan}
+    )
+    check_reach(everywhere, Place, lambda plan: {planned.fault.place for planned in plan})
+
+
+@pytest.mark.parametrize(
+    ("word", "moments"),
+    [
+        ("crash", {"start", "message", "idle", "stopping"}),
+        ("exit_normally", {"start", "message", "idle"}),
+        ("process_killed", {"start", "sent", "received"}),
+        ("process_noise", {"sent", "received"}),
+    ],
+)
+def test_faults_happen_at_every_moment_that_they_can(word: str, moments: set[str]) -> None:
+    plans = fault_plans(places=[KINDS[word].place])
+
+    check_reach(
+        plans,
+        moments,
+        lambda plan: [
+            planned.fault.at  # type: ignore[attr-defined]
+            for planned in plan
+            if planned.fault.word == word
+        ],
+    )
 
 
 def test_a_plan_shrinks_to_fewer_simpler_and_later_faults() -> None:
@@ -129,3 +168,10 @@ def test_a_plan_shrinks_to_fewer_simpler_and_later_faults() -> None:
     assert str(simplest(fault_plans(), lambda plan: "drop" in str(plan))) == (
         "drop(call=5, optional=True)"
     )
+    assert str(simplest(fault_plans(places=[Place.ACTOR]), bool)) == "crash(call=5, optional=True)"
+
+
+@pytest.mark.parametrize("places", [(), ("agent",), (Place.ACTOR, "agent"), "actor"])
+def test_a_place_that_there_is_not_is_refused(places: tuple[Place, ...]) -> None:
+    with pytest.raises(UsageError, match="provider, actor, supervisor, mailbox, bus, process"):
+        fault_plans(places=places)
