@@ -1,8 +1,10 @@
-"""The fault plan of a test: in front of its cassette, for as long as it runs."""
+"""The fault plan of a test: in front of its cassette and in its systems, while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -20,21 +22,30 @@ if TYPE_CHECKING:
 
     from pytest_mnemosyne.cassette import Door
     from pytest_mnemosyne.plugin._record import TestRecord
-    from pytest_mnemosyne.simulation.faults import Strike
+    from pytest_mnemosyne.simulation.faults import PlannedFailpoints, Strike
 
 TITLE: Final = "fault plan"
 
 
 class FaultInjector(FaultPlanBuilder):
-    """A plan in front of a test's Claude: what is said takes effect at once.
+    """A plan for a test: what is said takes effect at once.
 
-    It concerns every client of the process, in trees and outside.
+    What it says of Claude concerns every client of the process, in trees and outside. The
+    rest concerns the trees and bridges of this plug-in's fixtures, and whoever else is given
+    its `failpoints`.
     """
 
     def __init__(self, *, seed: str) -> None:
         """An empty plan; outside a search of schedules its chance comes from `seed`."""
         super().__init__()
         self.running = RunningPlan(draws=OfRunningLoop(Seeded(seed)))
+
+    @cached_property
+    def failpoints(self) -> PlannedFailpoints:
+        """The plan for a supervisor, tree, bridge or broadcaster of the test's own."""
+        from pytest_mnemosyne.simulation.faults import PlannedFailpoints
+
+        return PlannedFailpoints(self.running)
 
     def add(self, plan: FaultPlan | str) -> Self:
         """Let a whole plan follow, such as one that a report shows."""
@@ -59,18 +70,40 @@ class FaultInjector(FaultPlanBuilder):
         if report.failed and self.plan:
             report.sections.append((TITLE, self.told()))
 
+    async def release(self) -> None:
+        """Let everybody go whom the plan keeps from ending: a loop waits for all its tasks."""
+        if "failpoints" in vars(self):
+            await self.failpoints.release()
 
-def injecting(door: Door, record: TestRecord) -> Iterator[FaultInjector]:
-    """Put a plan in front of `door`, and check at the end that it was met."""
+    def judge(self, record: TestRecord) -> None:
+        """Fail a test that has passed although it has not met its plan."""
+        if not record.has_passed:
+            return
+        try:
+            self.running.check_met()
+        except FaultsNotMetError as error:
+            pytest.fail(str(error), pytrace=False)
+
+
+def injecting(
+    door: Door, record: TestRecord, cleanup: AsyncExitStack | None
+) -> Iterator[FaultInjector]:
+    """Put a plan in front of `door`, and check at the end that it was met.
+
+    Args:
+        door: The way to Claude.
+        record: Of the test.
+        cleanup: Unwound on the loop of an asynchronous test. The end of its systems is part
+            of what a plan may have to do with, so the check comes after that.
+    """
     injector = record.faults = FaultInjector(seed=record.nodeid)
+    if cleanup is not None:
+        cleanup.callback(injector.judge, record)
+        cleanup.push_async_callback(injector.release)
     before, door.faults = door.faults, injector.running
     try:
         yield injector
     finally:
         door.faults = before
-    if not record.has_passed:
-        return
-    try:
-        injector.running.check_met()
-    except FaultsNotMetError as error:
-        pytest.fail(str(error), pytrace=False)
+    if cleanup is None:
+        injector.judge(record)

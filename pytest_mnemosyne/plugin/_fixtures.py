@@ -40,6 +40,7 @@ class _Manners(TypedDict):
 
     counts_sockets: bool
     has_refused: Callable[[], bool]
+    faults: FaultInjector | None
 
 
 # --- Claude ----------------------------------------------------------------------------
@@ -113,16 +114,19 @@ def fault_plan(
     request: pytest.FixtureRequest,
     claude_cassette: Cassette,  # noqa: ARG001 - opened, so that its door is there
 ) -> Iterator[FaultInjector]:
-    """What goes wrong between this test and Claude: `fault_plan.status(529, agent="executor")`.
+    """What goes wrong in this test: `fault_plan.status(529, agent="executor")`.
 
-    It stands in front of the cassette: an error that it gives consumes no recorded answer
-    and is never recorded. A fault that is never met fails the test, unless it is left to
-    chance, to a time window, or `optional=True`.
+    Between the test and Claude it stands in front of the cassette: an error that it gives
+    consumes no recorded answer and is never recorded. What goes wrong in actors, supervisors
+    and processes is met by the trees and bridges of the other fixtures; a supervisor of your
+    own takes `failpoints=fault_plan.failpoints`. A fault that is never met fails the test,
+    unless it is left to chance, to a time window, or `optional=True`.
     """
     from pytest_mnemosyne.plugin._faults import injecting
 
     run = run_of(request.config)
-    yield from injecting(run.door, run.running)
+    cleanup = _async_cleanup(request) if pytest_asyncio.is_async_test(request.node) else None
+    yield from injecting(run.door, run.running, cleanup)
 
 
 # --- work and events -------------------------------------------------------------------
@@ -228,7 +232,18 @@ def _manners(request: pytest.FixtureRequest) -> _Manners:
     return {
         "counts_sockets": not run.settings.mode.forwards,
         "has_refused": lambda: bool(record.violations),
+        "faults": _plan_of(request),
     }
+
+
+def _plan_of(request: pytest.FixtureRequest) -> FaultInjector | None:
+    """The test's fault plan, if it asks for one; a fixture of its own of that name is none."""
+    if fault_plan.__name__ not in request.fixturenames:
+        return None
+    from pytest_mnemosyne.plugin._faults import FaultInjector
+
+    found: object = request.getfixturevalue(fault_plan.__name__)
+    return found if isinstance(found, FaultInjector) else None
 
 
 # --- on the test's own loop ------------------------------------------------------------

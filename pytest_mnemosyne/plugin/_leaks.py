@@ -15,6 +15,10 @@ _DESCRIPTORS: Final = Path("/dev/fd")
 # Threads that belong to the event loop and end with it.
 _OF_THE_LOOP: Final = ("asyncio_", "AnyIO worker thread")
 
+# Threads in which asyncio waits for the end of a child process, up to Python 3.11.
+_OF_A_PROCESS: Final = "asyncio-waitpid-"
+_LAST_STEP_S: Final = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
@@ -48,13 +52,20 @@ class Footprint:
         found += [
             f"a thread: {thread.name}"
             for thread in self.threads - before.threads
-            if thread.is_alive() and not thread.name.startswith(_OF_THE_LOOP)
+            if not thread.name.startswith(_OF_THE_LOOP) and _goes_on(thread)
         ]
         if sockets:
             found += [
                 f"a socket: descriptor {number}" for number, _inode in self.sockets - before.sockets
             ]
         return sorted(found)
+
+
+def _goes_on(thread: threading.Thread) -> bool:
+    if thread.name.startswith(_OF_A_PROCESS):
+        # It has told the loop of the end of its process, and is about to end itself.
+        thread.join(_LAST_STEP_S)
+    return thread.is_alive()
 
 
 def _task_name(task: asyncio.Task[Any]) -> str:

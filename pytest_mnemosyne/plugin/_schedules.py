@@ -67,8 +67,15 @@ def plan_of(item: pytest.Item, settings: Settings) -> Plan | None:
     )
 
 
-def run_under_schedules(item: pytest.Item, run: Run) -> Reports | None:
+def run_under_schedules(
+    item: pytest.Item, run: Run, nextitem: pytest.Item | None
+) -> Reports | None:
     """Run a test that has the marker, under one or many orders.
+
+    Args:
+        item: The test.
+        run: The session's.
+        nextitem: The test after it, if there is one.
 
     Returns:
         The reports that are to be the test's; `None` where it is to be run as any other.
@@ -83,8 +90,20 @@ def run_under_schedules(item: pytest.Item, run: Run) -> Reports | None:
     if plan is None or run.settings.mode.forwards:
         return None
     if run.settings.tape is not None:
-        return _replayed(item, run, run.settings.tape)
-    return _Search(item, run, plan).reports()
+        reports = _replayed(item, run, run.settings.tape)
+    else:
+        reports = _Search(item, run, plan).reports()
+    return [*reports, *_torn_down(item, nextitem)]
+
+
+def _torn_down(item: pytest.Item, nextitem: pytest.Item | None) -> Reports:
+    """Tear down what the runs have left for each other and the next test has no use for."""
+    call = pytest.CallInfo.from_call(
+        lambda: item.session._setupstate.teardown_exact(nextitem), when="teardown"
+    )
+    if call.excinfo is None:
+        return []
+    return [item.ihook.pytest_runtest_makereport(item=item, call=call)]
 
 
 def _replayed(item: pytest.Item, run: Run, tape: Tape) -> Reports:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mnemosyne_core.agents import Agent, AgentSettings, create_agent
+from mnemosyne_core.agents import AgentMaker, AgentPlace, AgentSettings, default_agent
 from mnemosyne_core.bridge import (
     AgentFactory,
+    AgentSource,
     BridgeSettings,
     ClaudeAgentBridge,
-    TaskTransport,
+    transport_to,
 )
 from mnemosyne_core.claude import AnthropicClient, ClaudeClient
 from mnemosyne_core.clock import Clock, LoopClock
@@ -24,7 +25,7 @@ from mnemosyne_core.errors import Abort, UsageError
 from mnemosyne_core.events import Event, Fact
 from mnemosyne_core.hooks import hookimpl, plugin_manager
 from mnemosyne_core.ids import CountedIds
-from mnemosyne_core.tree import AgentMaker, SupervisionConfig, SupervisionTree
+from mnemosyne_core.tree import SupervisionConfig, SupervisionTree
 from mnemosyne_core.work import AgentRole
 from pytest_mnemosyne.plugin._event_log import EventLog
 from pytest_mnemosyne.plugin._leaks import Footprint
@@ -32,6 +33,9 @@ from pytest_mnemosyne.simulation.loop import VirtualClock, VirtualLoop
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+
+    from pytest_mnemosyne.plugin._faults import FaultInjector
+    from pytest_mnemosyne.simulation.faults import PlannedFailpoints
 
 
 @dataclass(kw_only=True)
@@ -51,6 +55,9 @@ class Surroundings:
     has_refused: Callable[[], bool]
     """Whether a request to Claude was refused in this test, which fails it by itself."""
 
+    faults: FaultInjector | None
+    """The test's plan, if it has one."""
+
     _watched: bool = field(default=False, init=False)
 
     def watch(self) -> None:
@@ -61,12 +68,19 @@ class Surroundings:
         before = Footprint.now()
 
         async def check() -> None:
+            if self.faults is not None:
+                await self.faults.release()
             leaked = Footprint.now().leaked_since(before, sockets=self.counts_sockets)
             if leaked:
                 listed = "\n".join(f"  {each}" for each in leaked)
                 pytest.fail(f"left behind at the end of the test:\n{listed}", pytrace=False)
 
         self.cleanup.push_async_callback(check)
+
+    @property
+    def failpoints(self) -> PlannedFailpoints | None:
+        """Where the test's plan lets something go wrong."""
+        return None if self.faults is None else self.faults.failpoints
 
     def end_with_test(self, end: Callable[[], Awaitable[None]]) -> None:
         """End a system with the test; what refused requests did to it is told already."""
@@ -121,6 +135,7 @@ class TreeMaker(Surroundings):
             clock=clock_of_test(),
             ids=self.ids,
             plugins=plugin_manager([_Listening(self.log)]),
+            failpoints=self.failpoints,
         )
         self.end_with_test(tree.stop)
         if start:
@@ -138,6 +153,7 @@ class BridgeMaker(Surroundings):
         path: str | None = None,
         client: ClaudeClient | None = None,
         make_agent: AgentFactory | None = None,
+        maker: AgentMaker = default_agent,
         settings: BridgeSettings | None = None,
         agent: AgentSettings | None = None,
         spawn: bool = True,
@@ -148,26 +164,35 @@ class BridgeMaker(Surroundings):
             role: The agent's role, or its name.
             path: The agent's path; absent: the role's name.
             client: In place of the test's Claude.
-            make_agent: In place of the agent that talks to Claude.
-            settings: The bridge's bounds.
+            make_agent: In place of the agent that talks to Claude; works in this process only.
+            maker: The same, told its place; works in every process that can import it.
+            settings: The bridge's bounds, and its transport.
             agent: The agent's model and bounds.
             spawn: Whether the agent is brought up already.
         """
         self.watch()
         role = AgentRole.parse(role)
-        lent = client or AnthropicClient(self.claude)
-        workspace = self.workspace()
-
-        def make_own() -> Agent:
-            return create_agent(
-                role, client=lent, workspace=workspace, settings=agent, ids=self.ids
-            )
-
+        plugins = plugin_manager()
+        place = AgentPlace(
+            path=path or role.value,
+            role=role,
+            client=client or AnthropicClient(self.claude),
+            workspace=self.workspace(),
+            settings=agent or AgentSettings(),
+            ids=self.ids,
+            clock=clock_of_test(),
+            plugins=plugins,
+        )
+        source = (
+            AgentSource.of(maker, place, failpoints=self.failpoints)
+            if make_agent is None
+            else AgentSource(make=make_agent)
+        )
         bridge = ClaudeAgentBridge(
             role,
             path=path,
             recorder=_LogRecorder(self.log),
-            transport=TaskTransport(make_agent or make_own),
+            transport=transport_to(source, settings=settings, plugins=plugins),
             settings=settings,
         )
         self.end_with_test(bridge.shutdown)

@@ -41,9 +41,9 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Run a test that is marked so under many orders, and report one of its runs."""
-    reports = run_under_schedules(item, run_of(item.config))
+    reports = run_under_schedules(item, run_of(item.config), nextitem)
     if reports is None:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)

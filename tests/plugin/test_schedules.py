@@ -85,6 +85,35 @@ def test_every_run_has_fixtures_of_its_own_and_one_of_them_is_reported(project: 
     assert result.stdout.str().count("said once") == 1
 
 
+def test_what_the_runs_share_ends_with_the_last_of_them(project: Project) -> None:
+    """And a module's last test may be one of many orders, whatever comes after it."""
+    project.test_file(
+        """
+        @pytest.fixture(scope="module")
+        def shared():
+            yield
+            if FAILS:
+                raise RuntimeError("the shared thing does not end")
+            print("ended")
+
+        FAILS = False
+
+        @pytest.mark.schedules(n=3)
+        async def test_it(shared):
+            pass
+        """,
+        name="test_first",
+    )
+    project.test_file("def test_after():\n    pass", name="test_second")
+    project.run().assert_outcomes(passed=2)
+
+    first = project.path / "test_first.py"
+    first.write_text(first.read_text().replace("FAILS = False", "FAILS = True"))
+    result = project.run()
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["E * RuntimeError: the shared thing does not end"])
+
+
 def test_skips_and_expected_failures_stay_what_they_are(project: Project) -> None:
     project.test_file(
         """
