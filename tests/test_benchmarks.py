@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import replay, startup, virtual_day, virtual_time
+from benchmarks import bridge, replay, startup, supervision, virtual_day, virtual_time
 from benchmarks._laboratory import (
     Cost,
     Environment,
@@ -166,6 +166,98 @@ def test_a_virtual_day_is_lived_with_all_its_faults() -> None:
     assert day.faults == 8
     assert day.calls >= 24
     assert day.virtual_s >= virtual_day.DAY_S
+
+
+@pytest.mark.parametrize(
+    ("share", "restart_s", "verdicts"),
+    [
+        pytest.param(0.6, 0.000_1, ["met"] * 4, id="met"),
+        pytest.param(0.4, 0.000_3, ["MISSED", "met", "met", "MISSED"], id="two-missed"),
+        pytest.param(0.2, 0.000_3, ["MISSED"] * 4, id="missed"),
+    ],
+)
+def test_the_table_of_actors_says_whether_the_goals_are_met(
+    share: float, restart_s: float, verdicts: list[str]
+) -> None:
+    rates = {supervision.RAW: [1e6] * 3, supervision.OURS: [share * 1e6] * 3}
+    latency = supervision.Latency(restart_s, 2 * restart_s)
+    measured = supervision.Measured(
+        dict.fromkeys(supervision.THROUGHPUT, rates), dict.fromkeys(rates, [latency] * 3)
+    )
+
+    report = supervision.report(measured)
+
+    assert re.findall(r"goal (\w+):", report) == verdicts
+    assert report.count(f"{share:.0%} ({share:.0%} to {share:.0%})") == len(supervision.THROUGHPUT)
+
+
+def test_a_row_without_a_program_has_a_dash_in_its_place() -> None:
+    rates = {supervision.RAW: [1e6], supervision.OURS: [1e6], supervision.THESPIAN: [1e5]}
+    measured = supervision.Measured(
+        dict.fromkeys(supervision.THROUGHPUT, rates)
+        | {supervision.IN_FLIGHT: {row: rates[row] for row in list(rates)[:2]}},
+        {row: [supervision.Latency(1e-4, 2e-4)] for row in rates},
+    )
+
+    rows = re.findall(rf"^{supervision.THESPIAN} .*$", supervision.report(measured), re.MULTILINE)
+
+    assert [row.count(" - ") for row in rows] == [1, 1]
+
+
+def test_a_latency_is_what_half_and_all_but_a_hundredth_of_the_restarts_take() -> None:
+    latency = supervision.Latency.of([number / 1000 for number in range(200, 0, -1)])
+
+    assert (latency.p50_s, latency.p99_s) == (0.1005, 0.198)
+
+
+@pytest.mark.parametrize(
+    ("own_s", "verdict"), [(90e-6, "goal met"), (110e-6, "goal MISSED")], ids=["met", "missed"]
+)
+def test_the_table_of_bridges_says_whether_the_goal_is_met(own_s: float, verdict: str) -> None:
+    def rounds(p50_s: float) -> list[bridge.Round]:
+        return [bridge.Round(p50_s=p50_s, p99_s=2e-4, each_s=5e-5, large_s=3e-4)] * 3
+
+    own = bridge.transport_row(bridge.SUBPROCESS)
+
+    report = bridge.report({bridge.EXECUTOR: rounds(100e-6), own: rounds(own_s)})
+
+    assert verdict in report
+    times = f"{own_s * 1e4:.2f}"
+    row = rf"^{own} +{own_s * 1e6:.0f} +200 +{times} \({times} to {times}\) +50 +300$"
+    assert re.search(row, report, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_actors_that_need_no_peer_can_be_measured(here: Environment) -> None:
+    rows = [supervision.RAW, supervision.OURS]
+    sizes = supervision.Sizes(asks=64, tells=20, spawns=5, restarts=3, crowd=5)
+
+    measured = supervision.measure(here, rows, rounds=1, sizes=sizes)
+
+    assert all(list(rates) == rows for rates in measured.rates.values())
+    assert all(latency.p50_s > 0 for (latency,) in measured.restarts.values())
+    assert supervision.report(measured).count("goal") == 4
+
+
+@pytest.mark.slow
+def test_crowds_are_started_stopped_and_weighed(here: Environment) -> None:
+    sizes = supervision.Sizes(asks=1, tells=1, spawns=1, restarts=1, crowd=5)
+
+    crowds = supervision.measure_crowds(here, rounds=1, sizes=sizes)
+
+    assert list(crowds) == list(supervision.CROWDS)
+    assert all(crowd.each_bytes > 1000 for crowd in crowds.values())
+    assert "5 at once" in supervision.report_crowds(crowds, 5)
+
+
+@pytest.mark.slow
+def test_every_line_of_the_bridges_answers() -> None:
+    rows = bridge.rows(bridge.TRANSPORTS)
+
+    measured = bridge.measure(rows, rounds=1, count=bridge.AT_ONCE)
+
+    assert list(measured) == list(rows)
+    assert "goal" in bridge.report(measured)
 
 
 @pytest.mark.slow
