@@ -45,7 +45,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted(ROOT.glob("examples/*/README.md"))
 PAGES = [
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "README.md")),
-    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
     *EXAMPLES,
 ]
 CACHES = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")

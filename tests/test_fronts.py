@@ -15,6 +15,7 @@ import mnemosyne_core
 import pytest_mnemosyne
 import pytest_mnemosyne.simulation
 import pytest_mnemosyne.simulation.faults
+import pytest_mnemosyne.simulation.invariants
 
 FRONTS = pytest.mark.parametrize(
     "front",
@@ -23,6 +24,9 @@ FRONTS = pytest.mark.parametrize(
         pytest.param(pytest_mnemosyne, id="pytest_mnemosyne"),
         pytest.param(pytest_mnemosyne.simulation, id="pytest_mnemosyne.simulation"),
         pytest.param(pytest_mnemosyne.simulation.faults, id="pytest_mnemosyne.simulation.faults"),
+        pytest.param(
+            pytest_mnemosyne.simulation.invariants, id="pytest_mnemosyne.simulation.invariants"
+        ),
     ],
 )
 HEAVY = {"anthropic", "httpx2", "hypothesis", "pydantic", "typer", "vcr", "yaml"}
