@@ -3,7 +3,8 @@
 It makes one agent from a blueprint, lets it work, and ends when it is told to, or when
 nobody is left who could tell it. For that a thread waits at the leash: the loop may be
 busy, and then nothing on the loop would hear of the end. Whoever holds the other end of
-the leash may have been killed; so the thread asks nobody and ends the whole session.
+the leash may have been killed; so the thread asks nobody and ends the whole session. If
+the process cannot run at that moment, the keeper does the same from outside.
 """
 
 from __future__ import annotations

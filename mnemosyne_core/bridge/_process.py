@@ -4,7 +4,8 @@ The process is started in a session of its own, which ends with it: what it has 
 goes, too. It has five descriptors of ours. Standard output and error are its log, and
 nothing that is printed there can be taken for a message. Messages have a pair of pipes.
 The fifth is the leash, a pipe that nobody ever writes to: its end tells the process that
-this one is gone, even if it was killed, and even while the process is busy.
+this one is gone, even if it was killed, and even while the process is busy. For one that
+cannot run at that moment there is the keeper, which is told of the session.
 
 The end of a process is told once it has ended, and all that it wrote has been read.
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from mnemosyne_core.bridge._ending import ProcessEnd
 from mnemosyne_core.bridge._holding import holding, release_process
+from mnemosyne_core.bridge._kept import KEPT_SESSIONS
 from mnemosyne_core.bridge._log import STDERR, STDOUT, ProcessLog
 from mnemosyne_core.bridge._pipes import FramePipes, OnFrame
 from mnemosyne_core.bridge._session import end_session
@@ -33,29 +35,6 @@ _DRAIN_S: Final = 1.0
 
 # How long a process may live that has closed its pipe, which is how it ends.
 _EXIT_S: Final = 1.0
-
-_SECRET_WORDS: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
-_PROVIDER: Final = "ANTHROPIC_"
-
-
-def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Our environment without what opens a door: the child's requests are put from here.
-
-    Left out are Claude's own variables, every name that speaks of a secret, and every
-    other name under which the value of one of these stands.
-    """
-    secret = {name for name in ours if _is_secret(name)}
-    values = {ours[name] for name in secret if len(ours[name]) >= 8}
-    return {
-        name: value
-        for name, value in ours.items()
-        if name not in secret and not any(each in value for each in values)
-    }
-
-
-def _is_secret(name: str) -> bool:
-    upper = name.upper()
-    return upper.startswith(_PROVIDER) or any(word in upper for word in _SECRET_WORDS)
 
 
 class ChildProcess(asyncio.SubprocessProtocol):
@@ -154,7 +133,9 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def _send_signal(self, number: signal.Signals) -> None:
         if self._transport is not None and self._transport.get_returncode() is None:
             with suppress(ProcessLookupError):
-                self._transport.send_signal(number)
+                # Not by the transport: that of Python 3.11 asks first whether the process
+                # has ended, and takes the exit status from whoever waits for it.
+                os.kill(self.pid, number)
 
     def _cut_leash(self) -> None:
         leash, self._leash = self._leash, None
@@ -166,7 +147,10 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It runs."""
         self._transport = cast("asyncio.SubprocessTransport", transport)
-        self._log.pid = self._transport.get_pid() or 0
+        pid = self._transport.get_pid()
+        assert pid is not None, "it has just been started"
+        self._log.pid = pid
+        KEPT_SESSIONS.add(pid)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """It prints something."""
@@ -180,6 +164,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         """It has ended."""
         end_session(self.pid)
+        KEPT_SESSIONS.discard(self.pid)
         self._set_timer(_DRAIN_S, self._stop_reading)
         self._close("process")
 

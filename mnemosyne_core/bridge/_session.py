@@ -4,19 +4,20 @@ An agent's process leads a session of its own, and what it starts stays in it, i
 whatever process group. So the session is all that there is of an agent, and it can be
 ended when its leader no longer can be asked. A program that makes a session of its own
 has left, as daemons do; it is not found.
+
+The keeper lives on this module and the standard library, and starts with every tree: so
+it imports only what it must.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
-_PROCESSES: Final = Path("/proc")
+_PROCESSES: Final = "/proc"
 
 # A process may start another one while it is being looked for.
 _ROUNDS: Final = 10
@@ -46,8 +47,10 @@ def _members(session: int) -> Iterator[int]:
 
 
 def _all_processes() -> Iterator[int]:
-    if (_PROCESSES / "self").exists():
+    if os.access(f"{_PROCESSES}/self", os.F_OK):
         return (int(name) for name in os.listdir(_PROCESSES) if name.isdecimal())  # noqa: PTH208
+    import subprocess
+
     listed = subprocess.run(("/bin/ps", "-A", "-o", "pid="), capture_output=True, check=False)
     return map(int, listed.stdout.split())
 
@@ -55,7 +58,8 @@ def _all_processes() -> Iterator[int]:
 def _is_dead(pid: int) -> bool:
     """Whether it has ended and only its parent has not asked yet; unknown counts as alive."""
     try:
-        status = (_PROCESSES / str(pid) / "stat").read_bytes()
+        with open(f"{_PROCESSES}/{pid}/stat", "rb") as file:  # noqa: PTH123
+            status = file.read()
     except OSError:
         return False
     # The name of the program stands in brackets before it, and may hold anything.

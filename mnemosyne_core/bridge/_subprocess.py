@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from mnemosyne_core.bridge._process import child_environment
+from mnemosyne_core.bridge._environment import child_environment
 from mnemosyne_core.bridge._remote import RemoteAgent
 from mnemosyne_core.bridge._settings import BridgeSettings
 from mnemosyne_core.bridge._source import AgentSource

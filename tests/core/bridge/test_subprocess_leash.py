@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import select
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,104 +16,22 @@ from mnemosyne_core.bridge import AgentProcessGoneError
 from mnemosyne_core.work import AgentRole
 from tests.core.agents.script import ScriptedClient, calling, said, use
 from tests.core.bridge.conformance.harness import Line
-
-HERE = Path(__file__).parents[3]
-
-# A parent that says who its children are, and then is busy with nothing.
-PARENT = """
-import asyncio
-from tests.core.bridge.conformance.harness import Line
-
-async def main():
-    line = Line.to("subprocess")
-    await line.start()
-    agent = await line.data("look_at_itself")
-    program = await line.data("start_program")
-    print(agent["pid"], program, flush=True)
-    await {then}
-
-asyncio.run(main())
-"""
-
-
-# It keeps the parent's descriptors open, but for the output that this test reads to its end.
-FORKING = """
-import os, time
-
-async def fork():
-    if os.fork() == 0:
-        os.close(1)
-        time.sleep(600)
-"""
-
-
-async def wait_for_end(pid: int, within_s: float = 10.0) -> None:
-    """Wait until a process has ended, whoever's it is."""
-    with suppress(ProcessLookupError):
-        watched = os.pidfd_open(pid)
-        try:
-            found = await asyncio.to_thread(lambda: select.select((watched,), (), (), within_s)[0])
-        finally:
-            os.close(watched)
-        assert found, f"process {pid} goes on"
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
-
-
-needs_pidfd = pytest.mark.skipif(
-    not hasattr(os, "pidfd_open"), reason="only Linux lets us wait for a stranger's process"
-)
+from tests.core.bridge.processes import family, is_running, needs_pidfd, wait_for_end
 
 
 @needs_pidfd
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "then",
-    [
-        pytest.param("asyncio.Event().wait()", id="idle"),
-        pytest.param("line.work('block')", id="busy"),
-    ],
-)
-async def test_nothing_survives_a_parent_that_is_killed(then: str) -> None:
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PARENT.format(then=then), cwd=HERE, stdout=subprocess.PIPE
-    )
-    assert parent.stdout is not None
-    agent, program = map(int, (await parent.stdout.readline()).split())
-    assert is_running(agent)
-    assert is_running(program)
-    parent.kill()
-    await parent.wait()
+@pytest.mark.parametrize("how", ["idle", "busy", "forked"])
+async def test_nothing_survives_a_parent_that_is_killed_though_it_has_no_keeper(
+    how: str, tmp_path: Path
+) -> None:
+    async with family(how, tmp_path) as those:
+        os.kill(those.keeper, signal.SIGKILL)
+        assert is_running(those.agent)
+        assert is_running(those.program)
+        those.parent.kill()
 
-    await wait_for_end(agent)
-    await wait_for_end(program)
-
-
-@needs_pidfd
-@pytest.mark.slow
-async def test_a_program_that_the_parent_forked_does_not_keep_the_agent_alive() -> None:
-    then = "fork()\n    await asyncio.Event().wait()"
-    code = FORKING + PARENT.format(then=then)
-    parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, cwd=HERE, stdout=subprocess.PIPE, start_new_session=True
-    )
-    assert parent.stdout is not None
-    agent, program = map(int, (await parent.stdout.readline()).split())
-    parent.kill()
-    await parent.wait()
-    try:
-        await wait_for_end(agent)
-        await wait_for_end(program)
-    finally:
-        # The one that was forked.
-        with suppress(ProcessLookupError):
-            os.killpg(parent.pid, signal.SIGKILL)
+        await those.wait_for_end()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mnemosyne_core.bridge import ClaudeAgentBridge, SubprocessTransport
+from mnemosyne_core.bridge._environment import child_environment
 from mnemosyne_core.bridge._log import (
     MAX_AT_ONCE,
     MAX_KEPT,
@@ -19,7 +20,6 @@ from mnemosyne_core.bridge._log import (
     Lines,
     ProcessLog,
 )
-from mnemosyne_core.bridge._process import child_environment
 from mnemosyne_core.claude import Block, Prompt
 from mnemosyne_core.errors import Abort, UnusableAnswerError
 from tests.core.agents.script import ScriptedClient, said

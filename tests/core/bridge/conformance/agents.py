@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
@@ -147,6 +148,11 @@ class ObedientAgent:
         """In a process group of its own, as the tool does it."""
         program = subprocess.Popen(("sleep", "600"), process_group=0)  # noqa: ASYNC220
         return program.pid
+
+    async def do_hold_the_lock(self, item: WorkItem) -> JsonValue:
+        """Native code has the interpreter's lock; what it started has noted its number."""
+        command = f"echo $$ > {item.context['note']}; exec sleep 600"
+        return int(ctypes.PyDLL(None).system(command.encode()))
 
     # --- with Claude -------------------------------------------------------------------
 

@@ -1,0 +1,29 @@
+"""What a child process gets of our environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_SECRET_WORDS: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
+_PROVIDER: Final = "ANTHROPIC_"
+
+
+def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Our environment without what opens a door: the child's requests are put from here.
+
+    Left out are Claude's own variables, every name that speaks of a secret, and every
+    other name under which the value of one of these stands.
+    """
+    secret = {name for name in ours if _is_secret(name)}
+    values = {ours[name] for name in secret if len(ours[name]) >= 8}
+    return {
+        name: value
+        for name, value in ours.items()
+        if name not in secret and not any(each in value for each in values)
+    }
+
+
+def _is_secret(name: str) -> bool:
+    upper = name.upper()
+    return upper.startswith(_PROVIDER) or any(word in upper for word in _SECRET_WORDS)
