@@ -295,7 +295,7 @@ class Orchestrator(AgentActor):
             self._fail(item, attempt, result, context)
             return
         not_before, not_before_s = None, None
-        if wait_s := rest_s(failure, max_retry_after_s=most_s):
+        if wait_s := rest_s(failure, attempt=attempt, max_retry_after_s=most_s):
             not_before = context.clock.now() + timedelta(seconds=wait_s)
             not_before_s = context.clock.monotonic() + wait_s
         fact = WorkReleased(item_id=item.id, reason=failure.message, not_before=not_before)

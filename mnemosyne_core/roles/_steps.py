@@ -19,22 +19,42 @@ to wait too long. When it begins:
 the failure says                         the item rests for
 =======================================  ======================
 nothing of when                          0 s
+nothing of when, but that Claude cannot  10, 20, 40, ... s, twice as
+be reached, or does not serve            long after each attempt
 that it may go well at any moment (0 s)  10 s
 when it may go well again                as long as that
 =======================================  ======================
 
-"At any moment" is what a circuit says while one call tries its provider. Without a rest
-the item would be refused again and again, and be out of attempts before that is decided.
+Without a rest an outage would use up all attempts at once. "At any moment" is what a circuit
+says while one call tries its provider: without a rest the item would be refused again and
+again, and be out of attempts before that is decided.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum, auto
 
+from mnemosyne_core.errors import (
+    ClaudeConnectionError,
+    ClaudeOverloadedError,
+    ClaudeRateLimitError,
+    ClaudeStatusError,
+)
 from mnemosyne_core.work import Decision, Failure, Verdict, WorkItem, WorkResult
 
 SOON_S = 10.0
 """How long an item rests that may be tried again at any moment: about as long as a call."""
+
+_OUTAGES = frozenset(
+    kind.code
+    for kind in (
+        ClaudeConnectionError,
+        ClaudeOverloadedError,
+        ClaudeRateLimitError,
+        ClaudeStatusError,
+    )
+)
+"""Troubles of Claude that time mends. What the agent is at fault for another attempt may mend."""
 
 
 class Step(StrEnum):
@@ -82,11 +102,14 @@ def not_retried(
     return None
 
 
-def rest_s(last: Failure, *, max_retry_after_s: float) -> float:
-    """How long an item rests that is tried again after `last`, in seconds."""
-    if last.retry_after_s is None:
+def rest_s(last: Failure, *, attempt: int, max_retry_after_s: float) -> float:
+    """How many seconds an item rests that is tried again after `attempt`, which met `last`."""
+    if last.retry_after_s is not None:
+        return last.retry_after_s or min(SOON_S, max_retry_after_s)
+    if last.code not in _OUTAGES:
         return 0.0
-    return last.retry_after_s or min(SOON_S, max_retry_after_s)
+    # The power of a high attempt is no float any more.
+    return min(SOON_S * 2.0 ** min(attempt - 1, 64), max_retry_after_s)
 
 
 def retry_too_late(last: Failure, retry_after_s: float, max_retry_after_s: float) -> Failure:

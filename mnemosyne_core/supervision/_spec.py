@@ -79,10 +79,10 @@ class ChildSpec:
                 f"start of child {self.id!r} must be callable and make the child, "
                 f"got {self.start!r}"
             )
-        _check_member(self.id, "restart", self.restart, Restart)
-        _check_member(self.id, "kind", self.kind, ChildKind)
+        check_member(f"child {self.id!r}", "restart", self.restart, Restart)
+        check_member(f"child {self.id!r}", "kind", self.kind, ChildKind)
         if isinstance(self.shutdown, str):
-            _check_member(self.id, "shutdown", self.shutdown, Shutdown)
+            check_member(f"child {self.id!r}", "shutdown", self.shutdown, Shutdown)
         if self.start_timeout_s is not None and not (
             math.isfinite(self.start_timeout_s) and self.start_timeout_s > 0
         ):
@@ -122,11 +122,16 @@ class ChildSpec:
                 return self.shutdown
 
 
-def _check_member(child: str, field: str, given: object, kind: type[StrEnum]) -> None:
+def check_member(owner: str, field: str, given: object, kind: type[StrEnum]) -> None:
+    """Make sure that a setting of `owner` is a member of its enum.
+
+    Raises:
+        ChildSpecError: It is something else, perhaps a text that only looks like one.
+    """
     # A bare string equals a member and is none: half of the decisions would take it for one.
     if not isinstance(given, kind):
         members = ", ".join(f"{kind.__name__}.{member.name}" for member in kind)
-        raise ChildSpecError(f"{field} of child {child!r} must be one of {members}, got {given!r}")
+        raise ChildSpecError(f"{field} of {owner} must be one of {members}, got {given!r}")
 
 
 def check_child_specs(

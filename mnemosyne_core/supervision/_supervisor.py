@@ -31,7 +31,12 @@ from mnemosyne_core.supervision._lifetime import Lifetime
 from mnemosyne_core.supervision._loop import Plan, SupervisorLoop
 from mnemosyne_core.supervision._ref import Ref
 from mnemosyne_core.supervision._restart import AutoShutdown
-from mnemosyne_core.supervision._spec import ChildKind, ChildSpec, check_child_specs
+from mnemosyne_core.supervision._spec import (
+    ChildKind,
+    ChildSpec,
+    check_child_specs,
+    check_member,
+)
 from mnemosyne_core.supervision._strategy import Strategy
 
 
@@ -83,8 +88,11 @@ class Supervisor(Lifetime):
             failpoints: Where a test lets things go wrong, in the whole tree; a root's.
 
         Raises:
-            ChildSpecError: The specs cannot be together under one supervisor.
+            ChildSpecError: The specs cannot be together under one supervisor, or `strategy` or
+                `auto_shutdown` is none.
         """
+        check_member(f"supervisor {name!r}", "strategy", strategy, Strategy)
+        check_member(f"supervisor {name!r}", "auto_shutdown", auto_shutdown, AutoShutdown)
         super().__init__(
             recorder=recorder,
             clock=clock,

@@ -15,6 +15,9 @@ rate limit      has calls wait for their turn            the last word before th
                                                          what passes is sent
 ==============  =======================================  ==================================
 
+Only the circuit has an ear besides: it hears next to the network how the provider does, and
+so nothing of those who never get there.
+
 Each is a `ClaudeClient` in front of another one, for whole answers and for streams, on
 the loop's clock. The state of each (limits, budget, circuit) belongs to all who call
 through it: a tree has one stack of them for all its agents. Whatever a policy does to a
@@ -27,7 +30,7 @@ uses nothing of a budget.
 from __future__ import annotations
 
 from mnemosyne_core.claude.policies._budget import Budget
-from mnemosyne_core.claude.policies._circuit import CircuitBreaker
+from mnemosyne_core.claude.policies._circuit import Circuit, CircuitBreaker, Witness
 from mnemosyne_core.claude.policies._deadline import Deadline
 from mnemosyne_core.claude.policies._policy import Gatekeeper, Policy, Told, Visit
 from mnemosyne_core.claude.policies._rate_limit import Limiter, RateLimit
@@ -37,15 +40,16 @@ from mnemosyne_core.claude.policies._settings import (
     CircuitSettings,
     DeadlineSettings,
     PolicySettings,
-    Price,
     RateLimitSettings,
     RetrySettings,
 )
 from mnemosyne_core.claude.policies._stack import with_policies
+from mnemosyne_core.prices import Price
 
 __all__ = [
     "Budget",
     "BudgetSettings",
+    "Circuit",
     "CircuitBreaker",
     "CircuitSettings",
     "Deadline",
@@ -61,5 +65,6 @@ __all__ = [
     "RetrySettings",
     "Told",
     "Visit",
+    "Witness",
     "with_policies",
 ]

@@ -17,13 +17,12 @@ from math import inf
 from mnemosyne_core.claude._values import ClaudeClient, Prompt
 from mnemosyne_core.claude.policies._estimate import input_tokens
 from mnemosyne_core.claude.policies._policy import Gatekeeper, Told
-from mnemosyne_core.claude.policies._settings import BudgetSettings, Price
+from mnemosyne_core.claude.policies._settings import BudgetSettings
 from mnemosyne_core.claude.policies._turnstile import Turnstile
 from mnemosyne_core.errors import BudgetExceededError, MissingPriceError
 from mnemosyne_core.events import BudgetExhausted, BudgetWarned
+from mnemosyne_core.prices import Price
 from mnemosyne_core.work import Usage
-
-_PRICED_TOKENS = 1_000_000
 
 
 class Budget(Gatekeeper):
@@ -153,11 +152,9 @@ class _Call:
 
 def cost(usage: Usage, price: Price) -> float:
     """What `usage` costs."""
-    write = price.input if price.cache_write is None else price.cache_write
-    read = price.input if price.cache_read is None else price.cache_read
-    return (
-        usage.input_tokens * price.input
-        + usage.output_tokens * price.output
-        + usage.cache_creation_input_tokens * write
-        + usage.cache_read_input_tokens * read
-    ) / _PRICED_TOKENS
+    return price.cost(
+        input=usage.input_tokens,
+        output=usage.output_tokens,
+        cache_write=usage.cache_creation_input_tokens,
+        cache_read=usage.cache_read_input_tokens,
+    )

@@ -13,15 +13,21 @@
 Exactly one call tries; until it is decided the others are refused as before.
 
 ==============================================  =======================================
-how a call ends                                 counts as
+how the asking ends                             counts as
 ==============================================  =======================================
 an answer, or an error of the request (4xx)     success: the provider is there
 500 and above, an error in a stream, a          failure
 connection that is lost, an answer that is cut
+the call's deadline, while the provider is      failure: it hangs
+waited for
 429                                             neither: that is the rate limit's matter
-a policy's refusal, a cancellation, `Abort`,    neither: the provider was not asked, or
-a stream that nobody wanted any more            not waited for
+a cancellation by the caller, `Abort`, a        neither: the provider was not waited for
+stream that nobody wanted any more
 ==============================================  =======================================
+
+Two clients share a circuit. The breaker refuses calls, so it stands far out. The witness
+stands next to the provider, and hears what asking it comes to: a call that never gets
+there, because another policy refuses it or its time is up in the line, says nothing.
 
 `purgatory` and `aiobreaker` measure on the wall clock, let several calls try at once, and
 know nothing of streams and `retry-after`.
@@ -29,11 +35,13 @@ know nothing of streams and `retry-after`.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 
 from mnemosyne_core.claude._values import ClaudeClient, Prompt
+from mnemosyne_core.claude.policies._deadline import is_past_deadline
 from mnemosyne_core.claude.policies._policy import Gatekeeper, Told
 from mnemosyne_core.claude.policies._settings import CircuitSettings
 from mnemosyne_core.clock import Clock
@@ -56,28 +64,25 @@ class Outcome(Enum):
     NEITHER = auto()
 
 
-class CircuitBreaker(Gatekeeper):
-    """Refuses calls while their provider is left alone."""
+class Circuit:
+    """What is known of a provider, and whether it is left alone."""
 
     def __init__(
         self,
-        inner: ClaudeClient,
         settings: CircuitSettings,
         *,
         told: Told,
         clock: Clock,
         provider: Callable[[], str],
     ) -> None:
-        """Watch over the calls of `inner`.
+        """A closed circuit.
 
         Args:
-            inner: Who asks the provider.
-            settings: When to leave it alone.
+            settings: When to leave the provider alone.
             told: Hears of what the circuit does.
             clock: What measures the time.
             provider: The provider's name; it may be known only when it was asked.
         """
-        super().__init__(inner)
         self._settings = settings
         self._told = told
         self._clock = clock
@@ -86,16 +91,21 @@ class CircuitBreaker(Gatekeeper):
         self._opened_until_s: float | None = None
         """`None` while the circuit is closed."""
 
-        self._probe: _Call | None = None
-        self._age = 0
-        """How often it has opened: what calls from before that say is no news."""
+        self._probe: object | None = None
+        """The call that tries; `None` while nobody does."""
 
         self._reason = ""
+        self.age = 0
+        """How often it has opened: what was asked before that is no news."""
 
-    async def _enter(self, _prompt: Prompt, /) -> _Call:
-        call = _Call(self, age=self._age)
+    def admit(self, call: object) -> None:
+        """Let `call` in, which may be the one that tries.
+
+        Raises:
+            CircuitOpenError: The provider is left alone.
+        """
         if self._opened_until_s is None:
-            return call
+            return
         left_s = self._opened_until_s - self._clock.monotonic()
         if left_s > 0 or self._probe is not None:
             raise CircuitOpenError(
@@ -103,58 +113,110 @@ class CircuitBreaker(Gatekeeper):
             )
         self._probe = call
         self._told(CircuitHalfOpened(provider=self._provider()))
-        return call
 
-    def _heard(self, call: _Call, error: BaseException | None) -> None:
-        """Take in how a call went, or that it is being answered."""
-        if call.age != self._age:
-            return
-        outcome = outcome_of(error)
-        if call is self._probe:
+    def release(self, call: object) -> None:
+        """`call` is over; if it has tried and nothing was decided, the next one may try."""
+        if self._probe is call:
             self._probe = None
-            match outcome:
-                case Outcome.SUCCESS:
-                    self._close()
-                case Outcome.FAILURE:
-                    self._open(error)
-                case Outcome.NEITHER:
-                    pass  # the next call may try
-        elif self._opened_until_s is None and outcome is not Outcome.NEITHER:
-            now_s = self._clock.monotonic()
-            if self._history.add(now_s, failed=outcome is Outcome.FAILURE):
+
+    def answered(self) -> None:
+        """The provider has begun to answer."""
+        # A long stream must not keep the others waiting: its beginning is an answer.
+        if self._probe is not None:
+            self._close()
+
+    def heard(self, outcome: Outcome, error: BaseException | None) -> None:
+        """Take in what asking the provider came to."""
+        if outcome is Outcome.NEITHER:
+            return
+        failed = outcome is Outcome.FAILURE
+        if self._opened_until_s is None:
+            if self._history.add(self._clock.monotonic(), failed=failed):
                 self._open(error)
+        elif self._probe is not None:
+            if failed:
+                self._open(error)
+            else:
+                self._close()
 
     def _open(self, error: BaseException | None) -> None:
         asked_s = error.retry_after_s if isinstance(error, ClaudeStatusError) else None
         open_s = max(self._settings.open_s, asked_s or 0.0)
         self._opened_until_s = self._clock.monotonic() + open_s
-        self._age += 1
-        self._reason = str(error)
+        self._probe = None
+        self.age += 1
+        self._reason = str(error) or "it gave no answer until the call's deadline"
         self._history.clear()
         self._told(CircuitOpened(provider=self._provider(), open_s=open_s, reason=self._reason))
 
     def _close(self) -> None:
         self._opened_until_s = None
+        self._probe = None
         self._told(CircuitClosed(provider=self._provider()))
+
+
+class CircuitBreaker(Gatekeeper):
+    """Refuses calls while their provider is left alone."""
+
+    def __init__(self, inner: ClaudeClient, circuit: Circuit) -> None:
+        """Stand before the calls of `inner`, whose provider a `Witness` listens to."""
+        super().__init__(inner)
+        self._circuit = circuit
+
+    async def _enter(self, _prompt: Prompt, /) -> _Call:
+        call = _Call(self._circuit)
+        self._circuit.admit(call)
+        return call
 
 
 class _Call:
     """A call that the circuit has let in."""
 
-    def __init__(self, circuit: CircuitBreaker, *, age: int) -> None:
+    def __init__(self, circuit: Circuit) -> None:
         self._circuit = circuit
-        self._has_begun = False
-        self.age = age
 
     def answered(self) -> None:
-        # A long stream must not keep the others waiting: its beginning is an answer.
+        """Nothing to do: the witness has heard it."""
+
+    def leave(self, _usage: Usage, _error: BaseException | None, /) -> None:
+        self._circuit.release(self)
+
+
+class Witness(Gatekeeper):
+    """Listens to what a provider says, and keeps nobody from asking."""
+
+    def __init__(self, inner: ClaudeClient, circuit: Circuit) -> None:
+        """Tell `circuit` how `inner`, which is the provider, does."""
+        super().__init__(inner)
+        self._circuit = circuit
+
+    async def _enter(self, _prompt: Prompt, /) -> _Asking:
+        return _Asking(self._circuit)
+
+
+class _Asking:
+    """A call that the provider is asked for."""
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._circuit = circuit
+        self._age = circuit.age
+        self._has_begun = False
+
+    @property
+    def _is_news(self) -> bool:
+        return self._age == self._circuit.age
+
+    def answered(self) -> None:
         self._has_begun = True
-        if self._circuit._probe is self:
-            self._circuit._heard(self, None)
+        if self._is_news:
+            self._circuit.answered()
 
     def leave(self, _usage: Usage, error: BaseException | None, /) -> None:
-        was_left = self._has_begun and isinstance(error, GeneratorExit)
-        self._circuit._heard(self, None if was_left else error)
+        if not self._is_news:
+            return
+        if self._has_begun and isinstance(error, GeneratorExit):
+            error = None
+        self._circuit.heard(outcome_of(error), error)
 
 
 class History:
@@ -190,7 +252,7 @@ class History:
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """What a call that ended with `error` says about the provider, as in the table above."""
+    """What it says about a provider that asking it ended with `error`, as in the table above."""
     match error:
         case None | ClaudeRequestError():
             return Outcome.SUCCESS
@@ -201,5 +263,8 @@ def outcome_of(error: BaseException | None) -> Outcome:
             return Outcome.FAILURE if is_theirs else Outcome.SUCCESS
         case ClaudeConnectionError() | ClaudeStreamError():
             return Outcome.FAILURE
+        case asyncio.CancelledError():
+            # Whoever else cancels a call does not say anything about the provider.
+            return Outcome.FAILURE if is_past_deadline() else Outcome.NEITHER
         case _:
             return Outcome.NEITHER

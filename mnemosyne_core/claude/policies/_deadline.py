@@ -1,10 +1,15 @@
-"""Deadline: a bound on a whole call, with all that the other policies do for it."""
+"""Deadline: a bound on a whole call, with all that the other policies do for it.
+
+A call whose time is up is cancelled, and to the policies further in that looks like the
+caller's own cancellation. Which of the two it is they can ask (`is_past_deadline`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
 
 from mnemosyne_core.claude._values import Block, ClaudeClient, Prompt, Reply
 from mnemosyne_core.claude.policies._policy import Policy, Told
@@ -12,6 +17,15 @@ from mnemosyne_core.claude.policies._settings import DeadlineSettings
 from mnemosyne_core.clock import Clock
 from mnemosyne_core.errors import ClaudeDeadlineError
 from mnemosyne_core.events import ClaudeDeadlineExceeded
+
+_bound: ContextVar[asyncio.Timeout | None] = ContextVar("mnemosyne_claude_deadline", default=None)
+"""The time of the call that the running code makes, or of the step of a stream."""
+
+
+def is_past_deadline() -> bool:
+    """Whether the time is up of the call that the running code makes."""
+    bound = _bound.get()
+    return bound is not None and bound.expired()
 
 
 class Deadline(Policy):
@@ -36,13 +50,8 @@ class Deadline(Policy):
         Raises:
             ClaudeDeadlineError: It did not come in time.
         """
-        try:
-            async with asyncio.timeout(self._call_s) as bound:
-                return await self._inner.send(prompt)
-        except TimeoutError as error:
-            if not bound.expired():
-                raise
-            raise self._late() from error
+        async with self._bounded(self._call_s):
+            return await self._inner.send(prompt)
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[Block, None]:
         """The answer's events, as long as they come in time.
@@ -54,16 +63,29 @@ class Deadline(Policy):
         async with aclosing(self._inner.stream(prompt)) as events:
             while True:
                 # Bounded step by step: a bound around the `yield` would cancel the reader.
-                try:
-                    async with asyncio.timeout(ends_s - self._clock.monotonic()) as bound:
-                        event = await anext(events)
-                except StopAsyncIteration:
+                left_s = ends_s - self._clock.monotonic()
+                if left_s <= 0:
+                    # Claude is not to blame for what the reader has taken.
+                    raise self._late()
+                async with self._bounded(left_s):
+                    event = await anext(events, None)
+                if event is None:
                     return
-                except TimeoutError as error:
-                    if not bound.expired():
-                        raise
-                    raise self._late() from error
                 yield event
+
+    @asynccontextmanager
+    async def _bounded(self, left_s: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(left_s) as bound:
+                token = _bound.set(bound)
+                try:
+                    yield
+                finally:
+                    _bound.reset(token)
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            raise self._late() from error
 
     def _late(self) -> ClaudeDeadlineError:
         self._told(ClaudeDeadlineExceeded(deadline_s=self._call_s))

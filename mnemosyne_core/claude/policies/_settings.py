@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from mnemosyne_core._value import Value
+from mnemosyne_core.prices import Price
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 """A part of a whole, from 0 to 1."""
@@ -98,18 +99,6 @@ class CircuitSettings(Value):
     """How long the provider is left alone, unless it asks for longer, in seconds."""
 
 
-class Price(Value):
-    """What a million tokens of a model cost, in whatever money the budget is in."""
-
-    input: NonNegativeFloat
-    output: NonNegativeFloat
-    cache_write: NonNegativeFloat | None = None
-    """Tokens put into the prompt cache; absent: as `input`."""
-
-    cache_read: NonNegativeFloat | None = None
-    """Tokens found in the prompt cache; absent: as `input`."""
-
-
 class BudgetSettings(Value):
     """How much all calls together may use before no more are made."""
 
@@ -117,10 +106,10 @@ class BudgetSettings(Value):
     """Tokens, sent and received, cached ones too."""
 
     money: PositiveFloat | None = None
-    """Money. It needs a price for every model that is asked: this package knows none."""
+    """Money. It needs a price for every model that is asked, and none is taken for granted."""
 
     prices: dict[str, Price] = Field(default_factory=dict)
-    """By the model's name, as it is asked for."""
+    """By the model's name, as it is asked for; `mnemosyne_core.prices` has the published ones."""
 
     warn_at: Share = 0.8
     """Part of the budget whose use is worth an event."""
@@ -129,6 +118,15 @@ class BudgetSettings(Value):
     def _limits_something(self) -> Self:
         if self.tokens is None and self.money is None:
             raise ValueError("a budget is one of tokens, of money, or of both; give one")
+        return self
+
+    @model_validator(mode="after")
+    def _knows_a_price(self) -> Self:
+        if self.money is not None and not self.prices:
+            raise ValueError(
+                f"a budget of money ({self.money:g}) needs the price of every model that is "
+                "asked, and prices is empty; add them, or give the budget in tokens"
+            )
         return self
 
 

@@ -7,7 +7,7 @@ from random import Random
 from mnemosyne_core.claude._anthropic import Provider
 from mnemosyne_core.claude._values import ClaudeClient
 from mnemosyne_core.claude.policies._budget import Budget
-from mnemosyne_core.claude.policies._circuit import CircuitBreaker
+from mnemosyne_core.claude.policies._circuit import Circuit, CircuitBreaker, Witness
 from mnemosyne_core.claude.policies._deadline import Deadline
 from mnemosyne_core.claude.policies._policy import Told
 from mnemosyne_core.claude.policies._rate_limit import Limiter, RateLimit
@@ -47,18 +47,21 @@ def with_policies(
             max_retries=None if settings.retry is None else 0,
             on_limits=limiter.hear if limiter is not None and heeds else None,
         )
-    if settings.rate_limit is not None and limiter is not None:
-        client = RateLimit(client, settings.rate_limit, told=told, clock=clock, limiter=limiter)
-    if settings.budget is not None:
-        client = Budget(client, settings.budget, told=told)
+    circuit: Circuit | None = None
     if settings.circuit is not None:
-        client = CircuitBreaker(
-            client,
+        circuit = Circuit(
             settings.circuit,
             told=told,
             clock=clock,
             provider=lambda: "Claude" if provider is None else provider.provider,
         )
+        client = Witness(client, circuit)
+    if settings.rate_limit is not None and limiter is not None:
+        client = RateLimit(client, settings.rate_limit, told=told, clock=clock, limiter=limiter)
+    if settings.budget is not None:
+        client = Budget(client, settings.budget, told=told)
+    if circuit is not None:
+        client = CircuitBreaker(client, circuit)
     if settings.retry is not None:
         client = Retry(client, settings.retry, told=told, random=random)
     if settings.deadline is not None:

@@ -65,7 +65,7 @@ class FaultyProcess:
         self._frames = FrameReader()
         self._is_cut = False
         """Whether nothing more arrives of what the process writes."""
-        self._wake_up: asyncio.TimerHandle | None = None
+        self._wake_ups: list[asyncio.TimerHandle] = []
 
     # --- its start -------------------------------------------------------------------------
 
@@ -120,8 +120,8 @@ class FaultyProcess:
     def ended(self) -> None:
         """Its number belongs to somebody else from now on."""
         self._pid = None
-        if self._wake_up is not None:
-            self._wake_up.cancel()
+        for wake_up in self._wake_ups:
+            wake_up.cancel()
 
     def _fault_at_start(self) -> Fault | None:
         return None if self._at_start is None else self._at_start.fault
@@ -197,7 +197,7 @@ class FaultyProcess:
             case ProcessStopped(for_s=for_s):
                 self._signal(signal.SIGSTOP)
                 loop = asyncio.get_running_loop()
-                self._wake_up = loop.call_later(for_s, self._signal, signal.SIGCONT)
+                self._wake_ups.append(loop.call_later(for_s, self._signal, signal.SIGCONT))
             case ProcessExit():
                 self._signal(signal.SIGUSR1)
             case ProcessNoise():

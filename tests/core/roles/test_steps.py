@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from mnemosyne_core.errors import (
+    ClaudeConnectionError,
+    ClaudeStatusError,
+    ClaudeStreamError,
+    MnemosyneError,
+    WorkTimeoutError,
+)
 from mnemosyne_core.roles._steps import (
     Step,
     after_attempt,
@@ -75,6 +82,14 @@ def test_a_refusal_is_a_failure_that_says_what_the_reviewer_said() -> None:
     assert not exhausted.retryable
 
 
+LOST = ClaudeConnectionError(reason="connection reset")
+
+
+def status(code: int, *, retry_after_s: float | None = None) -> ClaudeStatusError:
+    kind = ClaudeStatusError.kind_of(code, "")
+    return kind(status=code, error_type="", message="because", retry_after_s=retry_after_s)
+
+
 def crash(*, retry_after_s: float | None) -> Failure:
     return Failure(code="crash", message="it broke", hint="wait", retry_after_s=retry_after_s)
 
@@ -89,11 +104,35 @@ def crash(*, retry_after_s: float | None) -> Failure:
     ],
 )
 def test_how_long_an_item_rests(retry_after_s: float | None, rests_s: float) -> None:
-    assert rest_s(crash(retry_after_s=retry_after_s), max_retry_after_s=3600.0) == rests_s
+    last = crash(retry_after_s=retry_after_s)
+    assert rest_s(last, attempt=3, max_retry_after_s=3600.0) == rests_s
+
+
+@pytest.mark.parametrize(
+    ("error", "rests_s"),
+    [
+        pytest.param(LOST, [10.0, 20.0, 40.0], id="connection"),
+        pytest.param(status(529), [10.0, 20.0, 40.0], id="529"),
+        pytest.param(status(503), [10.0, 20.0, 40.0], id="503"),
+        pytest.param(status(429), [10.0, 20.0, 40.0], id="429"),
+        pytest.param(status(529, retry_after_s=3.0), [3.0, 3.0, 3.0], id="529-that-says-when"),
+        pytest.param(ClaudeStreamError(reason="cut"), [0.0, 0.0, 0.0], id="cut"),
+        pytest.param(
+            WorkTimeoutError(item_id="a", timeout_s=1.0), [0.0, 0.0, 0.0], id="agent-s-fault"
+        ),
+    ],
+)
+def test_an_item_rests_longer_and_longer_while_claude_is_out(
+    error: MnemosyneError, rests_s: list[float]
+) -> None:
+    last = Failure.of(error)
+    rests = [rest_s(last, attempt=attempt, max_retry_after_s=3600.0) for attempt in (1, 2, 3)]
+    assert rests == rests_s
 
 
 def test_no_rest_is_longer_than_the_bound() -> None:
-    assert rest_s(crash(retry_after_s=0.0), max_retry_after_s=4.0) == 4.0
+    assert rest_s(crash(retry_after_s=0.0), attempt=1, max_retry_after_s=4.0) == 4.0
+    assert rest_s(Failure.of(LOST), attempt=10_000, max_retry_after_s=4.0) == 4.0
 
 
 @pytest.mark.parametrize(

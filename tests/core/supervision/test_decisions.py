@@ -232,3 +232,26 @@ def test_a_significant_child_needs_a_supervisor_that_minds() -> None:
 def test_a_grace_period_without_end_is_refused() -> None:
     with pytest.raises(ChildSpecError, match="kill_grace_s"):
         Supervisor(kill_grace_s=math.inf)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        pytest.param(
+            {"strategy": "typo"},
+            r"strategy of supervisor 'top' must be one of Strategy\.ONE_FOR_ONE, .*, got 'typo'",
+            id="strategy",
+        ),
+        pytest.param({"strategy": "one_for_all"}, "got 'one_for_all'", id="strategy-is-a-word"),
+        pytest.param(
+            {"auto_shutdown": "all_significant"},
+            r"auto_shutdown of supervisor 'top' must be one of AutoShutdown\.NEVER",
+            id="auto-shutdown-is-a-word",
+        ),
+    ],
+)
+def test_a_supervisor_says_at_once_what_it_does_not_know(
+    fields: dict[str, object], problem: str
+) -> None:
+    with pytest.raises(ChildSpecError, match=problem):
+        Supervisor([child("a")], name="top", **fields)  # type: ignore[arg-type]

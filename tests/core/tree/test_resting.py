@@ -148,7 +148,7 @@ async def test_an_item_outlasts_an_open_circuit_while_others_are_done(
 
         # The first attempt opens the circuit and says nothing of when, the second is refused.
         assert (result.success, result.attempt) == (True, 3)
-        assert rests(tree) == {"a": [None, 30.0]}
+        assert rests(tree) == {"a": [10.0, 20.0]}
         assert claude.asked_at == [0, 30]
         assert_lawful(tree)
 
@@ -166,8 +166,28 @@ async def test_items_that_meet_a_circuit_while_it_is_tried_do_not_run_out_of_att
         results = [await handle.result() for handle in (first, *others)]
 
         assert all(result.success for result in results)
-        assert rests(tree) == {"a": [None, 30.0]} | {name: [30.0, 10.0] for name in "bcd"}
+        assert rests(tree) == {"a": [10.0, 20.0]} | {name: [30.0, 10.0] for name in "bcd"}
         assert_lawful(tree)
+
+
+async def test_an_outage_that_says_nothing_of_when_is_waited_for_longer_and_longer(
+    virtual_clock: VirtualClock, tmp_path: Path
+) -> None:
+    plan = "status(529, should_retry=False, agent='executor', count=2)"
+    async with tree_behind(plan, virtual_clock, tmp_path) as tree:
+        result = await (await tree.submit(item("a"))).result()
+
+        assert (result.success, result.attempt) == (True, 3)
+        assert rests(tree) == {"a": [10.0, 20.0]}
+
+
+async def test_who_wants_no_rest_says_so(virtual_clock: VirtualClock, tmp_path: Path) -> None:
+    claude = FakeClaude(status(529), HELLO)
+    config = SupervisionConfig(workspace=tmp_path, max_retry_after_s=0)
+    async with SupervisionTree(config, client=claude, clock=virtual_clock) as tree:
+        assert (await (await tree.submit(item("a"))).result()).success
+        assert rests(tree) == {"a": [None]}
+        assert virtual_clock.monotonic() == 0
 
 
 async def test_an_item_comes_back_when_the_rate_limit_has_room(

@@ -15,11 +15,12 @@ from mnemosyne_core.bridge import (
     BridgeSettings,
     ClaudeAgentBridge,
     SubprocessTransport,
+    _remote,
 )
 from mnemosyne_core.errors import BridgeSpawnError
 from mnemosyne_core.work import WorkItem
 from pytest_mnemosyne.simulation.faults import FaultPlan, FaultPlanError, PlannedFailpoints
-from pytest_mnemosyne.simulation.loop import VirtualClock
+from pytest_mnemosyne.simulation.loop import VirtualClock, leftovers
 from tests.core.bridge.conformance.harness import PATH, SETTINGS, Line, source_of
 from tests.core.bridge.doubles import EventList
 
@@ -178,6 +179,23 @@ async def test_a_process_that_stands_still_goes_on_where_it_was(
 
     assert await working == "after a while"
     assert await faulty.line.stop()
+
+
+async def test_a_process_that_is_stopped_twice_and_ends_leaves_no_timer(
+    virtual_clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_remote, "FIRM_S", 0.01)
+    plan = "process_stopped(9000, at='start'); process_stopped(8000, message='start')"
+    faulty = Faulty(plan)
+    starting = asyncio.create_task(faulty.line.start())
+    while len(faulty.struck) < 2:
+        await virtual_clock.settle()
+    starting.cancel()
+    await virtual_clock.advance(5)
+    await asyncio.wait({starting})
+
+    assert starting.cancelled()
+    assert leftovers(virtual_clock.loop) == ()
 
 
 # --- what else -------------------------------------------------------------------------

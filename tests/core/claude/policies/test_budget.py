@@ -191,3 +191,10 @@ async def test_an_abort_uses_nothing(told: Told, stream: bool, log: EventList) -
 def test_a_budget_of_nothing_is_refused() -> None:
     with pytest.raises(ValidationError, match="tokens, of money, or of both"):
         BudgetSettings()
+
+
+def test_a_budget_of_money_knows_a_price() -> None:
+    with pytest.raises(ValidationError, match=r"money \(5\) needs the price .* add them"):
+        BudgetSettings(money=5.0)
+    with pytest.raises(ValidationError, match="needs the price"):
+        BudgetSettings(money=5.0, tokens=100)

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import aclosing
 
 import pytest
 
-from mnemosyne_core.claude.policies import CircuitBreaker, CircuitSettings, Told
+from mnemosyne_core.claude.policies import (
+    Circuit,
+    CircuitBreaker,
+    CircuitSettings,
+    Deadline,
+    DeadlineSettings,
+    PolicySettings,
+    RateLimitSettings,
+    Told,
+    Witness,
+    with_policies,
+)
 from mnemosyne_core.errors import (
     Abort,
     BudgetExceededError,
@@ -44,9 +56,10 @@ def claude() -> FakeClaude:
 def guarded(
     claude: FakeClaude, told: Told, clock: VirtualClock, settings: CircuitSettings = TWO
 ) -> CircuitBreaker:
-    return CircuitBreaker(
-        claude, settings, told=told, clock=clock, provider=lambda: "https://api.anthropic.com"
+    circuit = Circuit(
+        settings, told=told, clock=clock, provider=lambda: "https://api.anthropic.com"
     )
+    return CircuitBreaker(Witness(claude, circuit), circuit)
 
 
 @pytest.fixture
@@ -260,6 +273,90 @@ async def test_the_provider_s_own_failures_count(
 ) -> None:
     await fail(client, claude, error, error)
     assert log.kinds == ["circuit_opened"]
+
+
+async def test_a_provider_that_hangs_until_the_deadline_fails(
+    claude: FakeClaude, told: Told, clock: VirtualClock, log: EventList, stream: bool
+) -> None:
+    claude.took_s = 1_000.0
+    late = Deadline(
+        guarded(claude, told, clock), DeadlineSettings(call_s=60.0), told=told, clock=clock
+    )
+    for _ in range(2):
+        with pytest.raises(ClaudeDeadlineError):
+            await call(late, prompt(), stream=stream)
+
+    with pytest.raises(CircuitOpenError, match="no answer until the call's deadline"):
+        await call(late, prompt(), stream=stream)
+    assert log.kinds == [
+        "claude_deadline_exceeded",
+        "circuit_opened",
+        "claude_deadline_exceeded",
+    ]
+    await clock.advance(30)
+    # And fails again when it is tried.
+    with pytest.raises(ClaudeDeadlineError):
+        await call(late, prompt(), stream=stream)
+    assert log.kinds[3:] == ["circuit_half_opened", "circuit_opened", "claude_deadline_exceeded"]
+
+
+async def test_a_stream_that_stops_in_the_middle_until_the_deadline_fails(
+    told: Told, clock: VirtualClock, log: EventList
+) -> None:
+    claude = FakeClaude(step_s=25.0)
+    late = Deadline(
+        guarded(claude, told, clock), DeadlineSettings(call_s=60.0), told=told, clock=clock
+    )
+    for _ in range(2):
+        with pytest.raises(ClaudeDeadlineError):
+            await call(late, prompt(), stream=True)
+    assert "circuit_opened" in log.kinds
+
+
+async def test_a_caller_who_gives_up_says_nothing_of_the_provider(
+    claude: FakeClaude, told: Told, clock: VirtualClock, log: EventList, stream: bool
+) -> None:
+    claude.took_s = 1_000.0
+    late = Deadline(
+        guarded(claude, told, clock), DeadlineSettings(call_s=60.0), told=told, clock=clock
+    )
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(59):
+                await call(late, prompt(), stream=stream)
+    assert log.events == []
+
+
+async def test_a_reader_who_takes_too_long_says_nothing_of_the_provider(
+    told: Told, clock: VirtualClock, log: EventList
+) -> None:
+    late = Deadline(
+        guarded(FakeClaude(), told, clock), DeadlineSettings(call_s=60.0), told=told, clock=clock
+    )
+    for _ in range(3):
+        async with aclosing(late.stream(prompt())) as events:
+            await anext(events)
+            await asyncio.sleep(60)
+            with pytest.raises(ClaudeDeadlineError):
+                await anext(events)
+    assert log.kinds == ["claude_deadline_exceeded"] * 3
+
+
+async def test_a_deadline_that_passes_in_the_line_says_nothing_of_the_provider(
+    clock: VirtualClock, log: EventList, stream: bool
+) -> None:
+    settings = PolicySettings(
+        deadline=DeadlineSettings(call_s=10.0),
+        circuit=CircuitSettings(consecutive_failures=1),
+        rate_limit=RateLimitSettings(requests_per_minute=1),
+    )
+    client = with_policies(
+        FakeClaude(), settings, recorder=log, clock=clock, random=random.Random(0)
+    )
+    await client.send(prompt())
+    with pytest.raises(ClaudeDeadlineError):
+        await call(client, prompt(), stream=stream)
+    assert log.kinds == ["claude_rate_limited", "claude_deadline_exceeded"]
 
 
 @pytest.mark.parametrize(
