@@ -11,6 +11,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from mnemosyne_core import origins
+
 
 class Clock(Protocol):
     """Where durations and dates come from."""
@@ -25,7 +27,10 @@ class Clock(Protocol):
 
 
 class LoopClock:
-    """The running event loop's time, and a wall clock that keeps step with it."""
+    """The running event loop's time, and a wall clock that keeps step with it.
+
+    Each date that it gives is told to `mnemosyne_core.origins`: another run gets another.
+    """
 
     def __init__(self, *, epoch: datetime | None = None) -> None:
         """Pin the wall clock to `epoch` (default: the present) at the first reading."""
@@ -42,4 +47,4 @@ class LoopClock:
         if self._zero_s is None or self._epoch is None:
             self._zero_s = time_s
             self._epoch = self._epoch or datetime.now(UTC)
-        return self._epoch + timedelta(seconds=time_s - self._zero_s)
+        return origins.told(self._epoch + timedelta(seconds=time_s - self._zero_s))

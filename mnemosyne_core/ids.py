@@ -6,12 +6,18 @@ import uuid
 from collections import Counter
 from typing import NewType, Protocol
 
+from mnemosyne_core import origins
+
 WorkItemId = NewType("WorkItemId", str)
 MemoryId = NewType("MemoryId", str)
 
 
 class IdSource(Protocol):
-    """Mints ids that are unique within a system."""
+    """Mints ids that are unique within a system.
+
+    A source whose ids differ from run to run passes each on through `origins.minted`, so that
+    a recording of one run can be played in another.
+    """
 
     def mint(self, kind: str) -> str:
         """A new id such as `work-…`; `kind` is its first word."""
@@ -19,11 +25,11 @@ class IdSource(Protocol):
 
 
 class RandomIds:
-    """Ids that are unique everywhere."""
+    """Ids that are unique everywhere; each is told to `mnemosyne_core.origins`."""
 
     def mint(self, kind: str) -> str:
         """`kind` and 12 random hexadecimal digits."""
-        return f"{kind}-{uuid.uuid4().hex[:12]}"
+        return origins.minted(f"{kind}-{uuid.uuid4().hex[:12]}", kind)
 
 
 class CountedIds:

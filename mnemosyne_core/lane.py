@@ -29,6 +29,11 @@ class Lane:
     attempt: int = 1
     """Counts from 1."""
 
+    @property
+    def role(self) -> str:
+        """The agent that stands below the root: `executor`, also for `executor/sub-1`."""
+        return self.agent.partition("/")[0]
+
     def headers(self) -> dict[str, str]:
         """The lane as request headers."""
         return {AGENT_HEADER: self.agent, ATTEMPT_HEADER: str(self.attempt)}

@@ -18,13 +18,15 @@ import sys
 import threading
 from typing import Any, Final, assert_never
 
-from mnemosyne_core import lane
+from mnemosyne_core import lane, origins
 from mnemosyne_core.agents import Agent, AgentPlace
 from mnemosyne_core.bridge._bridged import BridgedClaude, current_work
 from mnemosyne_core.bridge._crossing import ErrorData
 from mnemosyne_core.bridge._endpoint import handle
+from mnemosyne_core.bridge._made import Making
 from mnemosyne_core.bridge._messages import (
     Answered,
+    Ask,
     Beat,
     Cancel,
     Cancelled,
@@ -107,6 +109,7 @@ class _Host:
         loop = asyncio.get_running_loop()
         self._pipes = FramePipes(self._on_frame, self._on_end)
         self._claude = BridgedClaude(self._send)
+        self._making = Making()
         self._agent: Agent | None = None
         self._starting: asyncio.Future[Start] = loop.create_future()
         self._stopping: asyncio.Future[Stop] = loop.create_future()
@@ -117,7 +120,8 @@ class _Host:
         await self._pipes.open(reading, writing)
         self._send(Hello(pid=os.getpid(), python=platform.python_version()))
         start = await self._starting
-        with lane.entered(lane.Lane(start.blueprint.path)):
+        here = lane.Lane(start.blueprint.path)
+        with lane.entered(here), origins.listening(self._making):
             session = asyncio.create_task(self._open_session(start.blueprint))
             signs: set[asyncio.Future[Any]] = {session, self._stopping}
             await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
@@ -212,6 +216,9 @@ class _Host:
     # --- messages ----------------------------------------------------------------------
 
     def _send(self, message: Message, body: bytes = b"") -> None:
+        if isinstance(message, Ask | Failed | Result):
+            # Before anybody there can see it.
+            message = message.model_copy(update={"made": self._making.take()})
         self._pipes.write(encode(message, body))
 
     def _on_frame(self, head: bytes, body: bytes) -> None:

@@ -36,6 +36,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, TypeAdapter
 from mnemosyne_core._value import Value
 from mnemosyne_core.bridge._crossing import ErrorData
 from mnemosyne_core.bridge._frames import frame
+from mnemosyne_core.bridge._made import Made
 from mnemosyne_core.bridge._source import AgentBlueprint
 from mnemosyne_core.errors import ProtocolError, ProtocolVersionError
 from mnemosyne_core.work import problems_of
@@ -43,7 +44,7 @@ from mnemosyne_core.work import problems_of
 Version = tuple[int, int]
 """Major and minor number."""
 
-VERSION: Final[Version] = (1, 0)
+VERSION: Final[Version] = (1, 1)
 
 _MessageT = TypeVar("_MessageT")
 _SHOWN: Final = 80
@@ -118,6 +119,7 @@ class Result(Message):
 
     kind: Literal["result"] = "result"
     seq: PositiveInt
+    made: Made | None = None
 
 
 class Failed(Message):
@@ -126,6 +128,7 @@ class Failed(Message):
     kind: Literal["failed"] = "failed"
     seq: PositiveInt
     error: ErrorData
+    made: Made | None = None
 
 
 class Cancelled(Message):
@@ -155,6 +158,7 @@ class Ask(Message):
     """The work that it is for, if it is for any."""
 
     attempt: PositiveInt = 1
+    made: Made | None = None
 
 
 class Answered(Message):

@@ -21,6 +21,7 @@ from mnemosyne_core.bridge._ending import (
     ProcessEnd,
 )
 from mnemosyne_core.bridge._holding import FIRM_S, Hold, Standstill, holding, take_hold
+from mnemosyne_core.bridge._made import retell
 from mnemosyne_core.bridge._messages import (
     Abandon,
     Ask,
@@ -322,6 +323,8 @@ class RemoteAgent:
 
     def _on_frame(self, head: bytes, body: bytes) -> None:
         message = decode_from_agent(head)
+        if isinstance(message, Ask | Failed | Result):
+            retell(message.made, self._path)
         match message:
             case Result(seq=seq):
                 self._settle(seq, body)

@@ -202,7 +202,7 @@ def test_another_minor_version_is_understood_and_another_major_one_is_not() -> N
     check_version((major, minor + 1))
 
     with pytest.raises(
-        ProtocolVersionError, match=r"speaks version 2\.7 .* this one 1\.0"
+        ProtocolVersionError, match=r"speaks version 2\.7 .* this one 1\.1"
     ) as caught:
         check_version((2, 7))
 

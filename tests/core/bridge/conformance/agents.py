@@ -19,7 +19,9 @@ from pydantic import JsonValue
 from mnemosyne_core import lane
 from mnemosyne_core.agents import AgentPlace
 from mnemosyne_core.claude import ClaudeClient, Prompt, collect
+from mnemosyne_core.clock import LoopClock
 from mnemosyne_core.errors import Abort, AnswerTooLongError, ClaudeError
+from mnemosyne_core.ids import RandomIds
 from mnemosyne_core.work import AgentRole, WorkItem, WorkResult
 
 PROMPT = Prompt(
@@ -75,6 +77,9 @@ class ObedientAgent:
     async def do_lanes(self, item: WorkItem) -> JsonValue:
         found = (self.session_lane, lane.current.get())
         return [None if it is None else [it.agent, it.attempt] for it in found]
+
+    async def do_make(self, item: WorkItem) -> JsonValue:
+        return [RandomIds().mint("memory"), LoopClock().now().isoformat(timespec="seconds")]
 
     async def do_wait(self, item: WorkItem) -> JsonValue:
         name = str(item.context["name"])

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 import pytest_asyncio
 
+from mnemosyne_core import lane, origins
 from mnemosyne_core.bridge import AgentGoneError
 from mnemosyne_core.bridge._endpoint import handle
 from mnemosyne_core.errors import EnvelopeError
@@ -39,6 +41,23 @@ async def test_work_is_done_in_the_lane_of_the_agent_and_its_attempt(line: Line)
     result = await line.work("lanes", 2)
 
     assert result.data == [[PATH, 1], [PATH, 2]]
+
+
+async def test_what_the_agent_makes_and_no_other_run_will_is_told_here(line: Line) -> None:
+    class Heard:
+        def minted(self, value: str, kind: str) -> None:
+            told.append([value, kind, lane.current.get()])
+
+        def told(self, instant: datetime) -> None:
+            told.append(instant.isoformat(timespec="seconds"))
+
+    told: list[object] = []
+    with origins.listening(Heard()):
+        made = await line.data("make")
+
+    assert isinstance(made, list)
+    assert [made[0], "memory", lane.Lane(PATH)] in told
+    assert made[1] in told
 
 
 async def test_several_pieces_are_under_way_at_once_and_each_gets_its_own_answer(
