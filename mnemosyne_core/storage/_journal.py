@@ -49,21 +49,33 @@ _PAGE = 500
 
 T = TypeVar("T")
 
+Redact = Callable[[Fact], Fact]
+"""Makes of a fact one without secrets, of the same kind and about the same item."""
+
 
 class Journal:
     """All that ever happened in a tree, and the rows that it comes to; a `Recorder`."""
 
-    def __init__(self, database: Database, *, clock: Clock, broadcaster: EventBroadcaster) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        broadcaster: EventBroadcaster,
+        redact: Redact | None = None,
+    ) -> None:
         """Go on with the story that `database` holds.
 
         Args:
             database: Where it is kept; the journal owns it and closes it.
             clock: Dates the events.
             broadcaster: Where they are published.
+            redact: Takes out of each fact what is not to be stored or told.
         """
         self._database = database
         self._clock = clock
         self._broadcaster = broadcaster
+        self._redact = redact
         self._last_seq = self._stored_seq()
 
     @classmethod
@@ -74,6 +86,7 @@ class Journal:
         create: bool = True,
         clock: Clock | None = None,
         broadcaster: EventBroadcaster | None = None,
+        redact: Redact | None = None,
     ) -> Journal:
         """A journal over the file at `path`.
 
@@ -82,6 +95,7 @@ class Journal:
             create: Whether to make the file if there is none.
             clock: Dates the events; by default the running loop's.
             broadcaster: Where they are published; by default one of its own.
+            redact: Takes out of each fact what is not to be stored or told.
 
         Raises:
             StorageError: The file cannot be used.
@@ -92,6 +106,7 @@ class Journal:
                 database,
                 clock=clock or LoopClock(),
                 broadcaster=broadcaster or EventBroadcaster(),
+                redact=redact,
             )
         except BaseException:
             database.close()
@@ -280,6 +295,8 @@ class Journal:
         if by is not None and by > self._last_seq:
             raise UsageError(f"by={by} names no event; the newest one so far is {self._last_seq}")
         at = self._clock.now()
+        if self._redact is not None:
+            facts = [self._redact(fact) for fact in facts]
         try:
             return tuple(
                 Event(seq=seq, at=at, agent=agent, attempt=attempt, by=by, fact=fact)

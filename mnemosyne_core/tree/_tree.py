@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random, getrandbits
@@ -46,6 +46,7 @@ from mnemosyne_core.events import (
     AgentStopped,
     ChildStarted,
     Event,
+    Fact,
     TreeStarted,
     TreeStopped,
     WorkCancelled,
@@ -101,6 +102,7 @@ class SupervisionTree:
         random: Random | None = None,
         plugins: PluginManager | None = None,
         failpoints: Failpoints | None = None,
+        redact: Callable[[Fact], Fact] | None = None,
     ) -> None:
         """A tree that has not been started.
 
@@ -114,6 +116,7 @@ class SupervisionTree:
             random: Where jitter comes from; absent: one that the module `random` seeds.
             plugins: Plug-ins of the core; absent: the installed ones.
             failpoints: Where a test lets things go wrong, in all that belongs to the tree.
+            redact: Takes secrets out of each fact, before it is stored or told to anybody.
 
         Raises:
             UnknownRoleError: There is no role of a name in `agents`.
@@ -127,6 +130,7 @@ class SupervisionTree:
         self._random = random or Random(getrandbits(64))  # noqa: S311 - jitter is no secret
         self._plugins = plugins or plugin_manager()
         self._failpoints = failpoints
+        self._redact = redact
         self._broadcaster = EventBroadcaster(failpoints=failpoints)
         self._state = StateManager(self._broadcaster)
         self._metrics = Metrics()
@@ -421,7 +425,9 @@ class SupervisionTree:
 
     def _open_journal(self) -> Journal:
         path = self._config.database or ":memory:"
-        self._journal = Journal.open(path, broadcaster=self._broadcaster, clock=self._clock)
+        self._journal = Journal.open(
+            path, broadcaster=self._broadcaster, clock=self._clock, redact=self._redact
+        )
         self._resources.callback(self._journal.close)
         for event in self._journal.events():
             self._state.apply(event)

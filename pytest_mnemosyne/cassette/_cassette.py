@@ -15,22 +15,27 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from mnemosyne_core.lane import Lane
+from pytest_mnemosyne.cassette._contents import asks_claude
 from pytest_mnemosyne.cassette._interaction import Interaction, Request
+from pytest_mnemosyne.cassette._kept import KeptInteractions
+from pytest_mnemosyne.cassette._loosening import EXACTLY, Loosening
 from pytest_mnemosyne.cassette._miss import CassetteMissError, Miss, explain_miss
 from pytest_mnemosyne.cassette._modes import Action, RecordMode, decide
+from pytest_mnemosyne.cassette._origins import Folders, Origins
+from pytest_mnemosyne.cassette._pace import Pace
 from pytest_mnemosyne.cassette._player import Player
 from pytest_mnemosyne.cassette._recorder import Recording
+from pytest_mnemosyne.cassette._takes import Keeps, Loader, Takes, Writer
 from pytest_mnemosyne.cassette._turn import Source, Tokens, Turn
-from pytest_mnemosyne.wire import ClaudeHosts, is_api_path
 
 if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette._budget import Budget, Charge
+    from pytest_mnemosyne.cassette._calls import AgentCalls
     from pytest_mnemosyne.cassette._contents import CassetteFile, Recorded
-
-Loader = Callable[[Path], "CassetteFile"]
-"""Reads a cassette's file; raises `FileNotFoundError`, or a `CassetteFileError` that names it."""
-
-Writer = Callable[[Path, "CassetteFile"], bool]
-"""Writes a cassette's file; false where its content was the same already."""
+    from pytest_mnemosyne.cassette._errors import CassetteFileError
+    from pytest_mnemosyne.cassette._file_difference import CallDifference
+    from pytest_mnemosyne.cassette._redaction import Redactor
+    from pytest_mnemosyne.cassette._verify import Comparison, Verification
 
 
 class Cassette:
@@ -49,7 +54,15 @@ class Cassette:
         on_miss: Callable[[Miss], None] | None = None,
         command: str = "",
         redact: Callable[[bytes], bytes] | None = None,
+        redactor: Callable[[], Redactor] | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        role: str | None = None,
+        journal: Keeps | None = None,
+        has_anew: Callable[[Path], bool] | None = None,
+        loosening: Loosening = EXACTLY,
+        folders: Folders = tuple,
+        pace: Pace = Pace.INSTANT,
+        budget: Budget | None = None,
     ) -> None:
         """Open the cassette without touching its file.
 
@@ -60,26 +73,58 @@ class Cassette:
             on_miss: Called with each miss, in the thread that asked, before the error
                 is raised there.
             command: The command line that records the calls, told with a miss.
-            redact: Takes out of a request's body what the file does not hold either, because
-                it was taken out there; by default everything that looks like a key.
+            redact: Makes of a request's body what its recorder would have kept of it, where
+                that was not this project.
+            redactor: Makes what takes secrets out: of what is asked, as they were taken out of
+                the file, and of what is told. By default everything that looks like a key.
             clock: Seconds, for the times of turns and chunks.
+            role: The only role whose requests may be forwarded, and whose interactions may be
+                recorded anew; by default every one.
+            journal: Keeps what is recorded until it is saved.
+            has_anew: Whether another test of this run has recorded the file anew already,
+                so that this one adds to it; asked while nobody else writes the file.
+            loosening: What is not compared, besides what never is.
+            folders: Says which folders of this run stand-ins are for.
+            pace: When played answers arrive.
+            budget: Refuses to forward what is not paid for.
         """
         self.path = path
         self.mode = mode
+        self.pace = pace
+        self.loosening = loosening
+        self.origins = Origins(folders)
+        """Is to be told what this run makes and no other will: see `mnemosyne_core.origins`."""
+
         self.misses: list[Miss] = []
         """Every request that was refused, in order; raising the error comes after."""
 
-        self._plays = decide(mode, unplayed_match=True) is Action.REPLAY
+        # A role that is recorded anew is forwarded, and all others are played.
+        self._plays = mode.plays or role is not None
         self._loader = loader
         self._on_miss = on_miss
         self._command = command
         self._redact = redact
+        self._make_redactor = redactor or _default_redactor
+        self._redactor: Redactor | None = None
         self._clock = clock
+        self._budget = budget
         self._opened_s = clock()
         self._player: Player | None = None
         self._file: CassetteFile | None = None
-        self._recordings: list[Recording] = []
+        self._takes = Takes(
+            path,
+            mode=mode,
+            role=role,
+            journal=journal,
+            has_anew=has_anew,
+            loosening=loosening,
+        )
         self._turns: dict[int, Turn] = {}
+        self._stored: dict[int, Interaction] = {}
+        self._shown: dict[int, tuple[Turn, Turn]] = {}
+        self._verification = (
+            _verification(clock, self._charge) if mode is RecordMode.VERIFY else None
+        )
         self._begun = 0
         self._lock = Lock()
 
@@ -92,21 +137,35 @@ class Cassette:
 
     @property
     def turns(self) -> list[Turn]:
-        """Every turn with Claude that has ended, in the order in which they began."""
+        """Every turn with Claude that has ended, in the order in which they began.
+
+        Without secrets, as a file would hold them: what a test says of them may be printed.
+        """
+        return [self._without_secrets(turn) for turn in self.wire_turns]
+
+    @property
+    def wire_turns(self) -> list[Turn]:
+        """The turns as they were on the wire, secrets included: to be counted and not shown."""
         with self._lock:
             return [self._turns[number] for number in sorted(self._turns)]
 
     @property
     def played(self) -> int:
         """How many turns were answered from the file."""
-        return sum(turn.source is Source.PLAYED for turn in self.turns)
+        return sum(turn.source is Source.PLAYED for turn in self.wire_turns)
 
     @property
     def recorded(self) -> int:
         """How many turns were answered by upstream and are to be kept."""
         return sum(
-            turn.source is Source.RECORDED and turn.interaction is not None for turn in self.turns
+            turn.source is Source.RECORDED and turn.interaction is not None
+            for turn in self.wire_turns
         )
+
+    @property
+    def drift(self) -> Sequence[CallDifference]:
+        """In a verify run, every call whose live answer is not like the recorded one."""
+        return self._verification.drift if self._verification is not None else ()
 
     def unplayed(self) -> list[Interaction]:
         """The interactions of the file that nobody asked for; those of other hosts apart.
@@ -117,7 +176,40 @@ class Cassette:
             return []
         with self._lock:
             player = self._loaded()
-        return [each for each in player.unplayed() if _asks_claude(each.request)]
+        return [
+            each
+            for each in player.unplayed()
+            if asks_claude(each.request) and not self._takes.replaces(each)
+        ]
+
+    def calls(self) -> tuple[AgentCalls, ...]:
+        """What each agent asked, beside what is recorded for it.
+
+        Empty in the modes that do not play. Reads the file where no request has done so.
+        """
+        if not self._plays:
+            return ()
+        from pytest_mnemosyne.cassette._calls import calls_by_agent
+
+        with self._lock:
+            player = self._loaded()
+        recorded = {
+            index: each
+            for index, each in enumerate(player.interactions)
+            if asks_claude(each.request)
+        }
+        return calls_by_agent(recorded, self.wire_turns)
+
+    @property
+    def header(self) -> Recorded | None:
+        """Where its file comes from; `None` where it does not say, is not there or not read."""
+        return self._file.recorded if self._file is not None else None
+
+    @property
+    def loosened_when_recorded(self) -> tuple[str, ...] | None:
+        """What its file says is not compared; `None` where it does not say, or was not read."""
+        file = self._file
+        return file.loosened if file is not None and file.container == "mnemosyne" else None
 
     def read(self) -> None:
         """Read the file now, where the mode plays it, and not at the first request.
@@ -152,21 +244,25 @@ class Cassette:
                 noted in `misses` and told to `on_miss` before.
             CassetteFileError: The file cannot be read.
         """
-        if not self._plays:
+        mode = self.mode if self._takes.may_record(lane) else RecordMode.REPLAY
+        if not mode.plays:
             return None
         with self._lock:
             player = self._loaded()
-            key = player.key_of(request)
-            index = player.take(key, lane)
-            if index is None:
+            found = player.find(request, lane)
+            if found.index is None:
                 # What was secret when it was recorded is not in the file.
-                request = self._redacted(request)
-                key = player.key_of(request)
-                index = player.take(key, lane)
-            if decide(self.mode, unplayed_match=index is not None) is Action.FORWARD:
+                request = self._as_kept(request)
+                found = player.find(request, lane)
+            index = found.index
+            if index is None and self._verification is not None:
+                index = self._verification.again(request, lane)
+            if decide(mode, unplayed_match=index is not None) is Action.FORWARD:
                 return None
             number = self._next_number()
-            interaction = player.interactions[index] if index is not None else None
+            interaction = None
+            if index is not None:
+                interaction = self.origins.played(player.interactions[index], found.asked)
             self._turns[number] = Turn(
                 number=number,
                 source=Source.MISSED if interaction is None else Source.PLAYED,
@@ -182,8 +278,10 @@ class Cassette:
         if interaction is not None:
             return interaction
         miss = explain_miss(
-            request=request,
-            key=key,
+            shown=self._without().shown_request,
+            request=self._shown_asked(found.asked.request),
+            key=found.key,
+            objection=found.objection,
             lane=lane,
             player=player,
             path=self.path,
@@ -194,6 +292,7 @@ class Cassette:
 
     def missed(self, miss: Miss) -> CassetteMissError:
         """Note a miss, tell `on_miss`, and make the error that the caller is to raise."""
+        miss = miss.without(self._without().shown_text)
         self.misses.append(miss)
         if self._on_miss is not None:
             self._on_miss(miss)
@@ -224,7 +323,12 @@ class Cassette:
         """Begin to record a request that is being forwarded.
 
         Whoever forwards it must end the recording, one way or the other.
+
+        Raises:
+            OverBudgetError: It may cost more than is left.
+            UnpricedModelError: There is a budget, and nobody knows what it costs.
         """
+        charge = self._charge(request, lane)
         with self._lock:
             number = self._next_number()
             recording = Recording(
@@ -232,10 +336,30 @@ class Cassette:
                 lane,
                 clock=self._clock,
                 on_end=lambda ended: self._note(ended, number, tries, started_s, injected),
+                charge=charge,
             )
             started_s = self._clock() - self._opened_s
-            self._recordings.append(recording)
+        self._takes.begin(recording, self._file_before)
         return recording
+
+    def comparison(self, expected: Interaction) -> Comparison | None:
+        """Begin to compare a recorded answer that was just given, in a verify run.
+
+        Returns:
+            What is to be forwarded and held against it; `None` where the recorded answer
+            is all there is to it.
+
+        Raises:
+            OverBudgetError: It may cost more than is left.
+            UnpricedModelError: There is a budget, and nobody knows what it costs.
+        """
+        if self._verification is None:
+            return None
+        with self._lock:
+            turn = next(
+                each for each in reversed(self._turns.values()) if each.interaction is expected
+            )
+        return self._verification.begin(turn, expected, on_end=self._renote)
 
     def note_injected(
         self, interaction: Interaction, *, injected: Sequence[str], tries: int = 1
@@ -270,12 +394,8 @@ class Cassette:
         ends here, as one whose client stopped reading.
         """
         with self._lock:
-            recordings = tuple(self._recordings)
             kept = self._loaded().interactions if self._plays else ()
-        for recording in recordings:
-            recording.settle()
-        found = [each.interaction for each in recordings if each.interaction is not None]
-        return tuple(sorted((*kept, *found), key=_lane_order))
+        return self._takes.beside(kept)
 
     def save(self, recorded: Recorded | None = None, *, writer: Writer | None = None) -> bool:
         """Write what was recorded; true where the file's content has changed.
@@ -290,23 +410,21 @@ class Cassette:
             CassetteFileError: It cannot be written, or would hold a secret; the file
                 that was there before is untouched.
         """
-        if self.path is None or not self.mode.writes or not self._recordings:
-            return False
-        interactions = self.interactions_to_write()
-        if not any(each.interaction is not None for each in self._recordings):
-            return False
-        from pytest_mnemosyne.cassette import _contents
-
-        file = self._file or _contents.CassetteFile()
-        file = replace(
-            file,
-            interactions=interactions,
-            keys=(),
-            tokens=(),
-            recorded=recorded,
-            container="mnemosyne",
+        return self._takes.save(
+            self._got,
+            recorded,
+            loader=self._loader or _default_loader(),
+            writer=writer or _default_writer(),
         )
-        return (writer or _default_writer())(self.path, file)
+
+    @property
+    def loss(self) -> CassetteFileError | None:
+        """Why what was recorded and not saved is not whole in the journal; `None` if it is."""
+        return self._takes.loss
+
+    def close(self) -> None:
+        """Leave what was recorded and not saved in the journal, what is still open ended."""
+        self._takes.close()
 
     # --- inside ------------------------------------------------------------------------
 
@@ -314,8 +432,30 @@ class Cassette:
         """The player, its file read at the first call; the lock is held."""
         if self._player is None:
             file = self._file = self._read_file()
-            self._player = Player(file.interactions, file.keys) if file else Player(())
+            self._player = Player(
+                file.interactions if file else (), origins=self.origins, loosening=self.loosening
+            )
+            if file is not None:
+                self.origins.play(file.volatile)
         return self._player
+
+    def _file_before(self) -> CassetteFile | None:
+        """What the file held before anything was recorded."""
+        if not self._plays:
+            return self._read_file()
+        with self._lock:
+            self._loaded()
+        return self._file
+
+    def _got(self) -> list[Interaction]:
+        """What the test has got, as a file holds it, in the order in which it asked."""
+        got = []
+        for turn in self.wire_turns:
+            if turn.source is Source.PLAYED and turn.index is not None:
+                got.append(self._loaded().interactions[turn.index])
+            elif turn.number in self._stored:
+                got.append(self._stored[turn.number])
+        return got
 
     def _read_file(self) -> CassetteFile | None:
         if self.path is None:
@@ -326,19 +466,49 @@ class Cassette:
             return None
 
     def _tokens_of(self, index: int | None) -> Tokens | None:
-        kept = self._file.tokens if self._file is not None else ()
-        return kept[index] if kept and index is not None else None
+        kept = self._file.interactions if self._file is not None else ()
+        if index is None or not isinstance(kept, KeptInteractions):
+            return None
+        return kept.tokens(index)
 
-    def _redacted(self, request: Request) -> Request:
-        if self._redact is None:
-            from pytest_mnemosyne.cassette._redaction import Redactor
+    def _without(self) -> Redactor:
+        """The redactor; made when it is first needed, since what plays well needs none."""
+        if self._redactor is None:
+            self._redactor = self._make_redactor()
+        return self._redactor
 
-            self._redact = Redactor().redact
-        return replace(request, body=self._redact(request.body))
+    def _as_kept(self, request: Request) -> Request:
+        """The request as the file would hold it."""
+        if self._redact is not None:
+            return replace(request, body=self._redact(request.body))
+        return self._without().shown_request(request)
+
+    def _shown_asked(self, asked: Request) -> Request:
+        """A request that was looked up in vain, and is therefore as the file would hold it."""
+        return asked if self._redact is None else self._without().shown_request(asked)
+
+    def _without_secrets(self, turn: Turn) -> Turn:
+        made, shown = self._shown.get(turn.number, (None, turn))
+        if made is not turn:
+            redactor = self._without()
+            interaction = turn.interaction
+            shown = replace(
+                turn,
+                request=redactor.shown_request(turn.request),
+                lane=redactor.shown_lane(turn.lane),
+                interaction=None
+                if interaction is None
+                else redactor.shown_interaction(interaction),
+            )
+            self._shown[turn.number] = (turn, shown)
+        return shown
 
     def _next_number(self) -> int:
         self._begun += 1
         return self._begun
+
+    def _charge(self, request: Request, lane: Lane | None) -> Charge | None:
+        return None if self._budget is None else self._budget.admit(request, lane)
 
     def _note(
         self,
@@ -360,16 +530,27 @@ class Cassette:
         )
         with self._lock:
             self._turns[number] = turn
+            if ended.interaction is not None and self.mode.writes:
+                ended.stored = self._stored[number] = self.origins.stored(ended.interaction)
+        self._takes.keep(number, ended.stored)
+
+    def _renote(self, turn: Turn) -> None:
+        with self._lock:
+            self._turns[turn.number] = turn
 
 
-def _lane_order(interaction: Interaction) -> tuple[str, int]:
-    lane = interaction.lane
-    return (lane.agent, lane.attempt) if lane is not None else ("", 0)
+def _verification(
+    clock: Callable[[], float], charge: Callable[[Request, Lane | None], Charge | None]
+) -> Verification:
+    from pytest_mnemosyne.cassette._verify import Verification
+
+    return Verification(clock, charge)
 
 
-def _asks_claude(request: Request) -> bool:
-    path = request.url.partition("?")[0]
-    return is_api_path(path) or "://" not in path or ClaudeHosts().covers(path)
+def _default_redactor() -> Redactor:
+    from pytest_mnemosyne.cassette._redaction import Redactor
+
+    return Redactor()
 
 
 def _default_loader() -> Loader:

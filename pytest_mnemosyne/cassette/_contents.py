@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -16,9 +16,7 @@ from pytest_mnemosyne.cassette._interaction import (
     Request,
     Response,
 )
-from pytest_mnemosyne.cassette._key import Key
-from pytest_mnemosyne.cassette._turn import Tokens
-from pytest_mnemosyne.wire import is_loopback
+from pytest_mnemosyne.wire import ClaudeHosts, is_api_path, is_loopback
 
 FORMAT: Final = 1
 """The number of the format that this release writes, and the highest that it reads."""
@@ -59,11 +57,26 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandIns:
+    """What stands in a file in place of values that differ from run to run."""
+
+    ids: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    clock: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.folders or self.clock)
+
+
+NO_STAND_INS: Final = StandIns()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CassetteFile:
     """The contents of one file."""
 
-    interactions: tuple[Interaction, ...] = ()
-    """In recorded order."""
+    interactions: Sequence[Interaction] = ()
+    """In recorded order; a tuple, or what behaves like one."""
 
     recorded: Recorded | None = None
     """`None` for the files of other recorders, which do not say."""
@@ -71,14 +84,17 @@ class CassetteFile:
     loosened: tuple[str, ...] = ()
     """What matching leaves out beyond the default."""
 
-    keys: tuple[Key, ...] = field(default=(), compare=False, repr=False)
-    """The canonical key of each interaction; empty where they were not made yet."""
-
-    tokens: tuple[Tokens, ...] = field(default=(), compare=False, repr=False)
-    """What each answer used; empty where they were not counted yet."""
+    volatile: StandIns = NO_STAND_INS
+    """What stands in it for ids, folders and times of the run that recorded it."""
 
     container: str = "mnemosyne"
     """Whose format it had: `mnemosyne`, `vcrpy`, `ruby-vcr`, `go-vcr`, `har` or `single`."""
+
+
+def asks_claude(request: Request) -> bool:
+    """Whether a request is one for Claude, as far as its URL tells."""
+    url = request.url.partition("?")[0]
+    return is_api_path(url) or "://" not in url or ClaudeHosts().covers(url)
 
 
 def stored_form(interaction: Interaction) -> Interaction:

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 _CONTEXT = 24
 """How many equal characters are shown on either side of a changed span."""
 
-_MOST_WORDS = 400
-"""Beyond this many changed words the span is told as one, which takes linear time."""
+_MOST_PIECES = 400
+"""How many words, or else sentences, are compared one by one; comparing takes their square."""
+
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_SENTENCES = re.compile(r"[^\n.!?]*[\n.!?]+|[^\n.!?]+")
 
 _ABSENT = object()
 
@@ -49,17 +53,49 @@ def differences(recorded: bytes, asked: bytes) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def likeness(recorded: bytes, asked: bytes) -> float:
-    """How much of the request is the same, from 0 to 1; cheaper than `differences`."""
+def without_common(recorded: bytes, asked: bytes) -> tuple[bytes, bytes]:
+    """Both bodies with what is the same in them left empty; their differences are the same."""
     old, new = _parsed(recorded), _parsed(asked)
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return recorded, asked
+    for name in old.keys() & new.keys():
+        if _same(old[name], new[name]):
+            old[name] = new[name] = ""
+    talks = _as_list(old.get("messages")), _as_list(new.get("messages"))
+    for index, (before, after) in enumerate(zip(*talks, strict=False)):
+        if _same(before, after):
+            talks[0][index] = talks[1][index] = ""
+    return json.dumps(old).encode(), json.dumps(new).encode()
+
+
+def value_differences(place: str, old: object, new: object) -> tuple[Difference, ...]:
+    """Every difference between two JSON values, the first of which stands at `place`."""
+    return tuple(_in_value(place, old, new))
+
+
+def overlap(recorded: bytes, asked: bytes) -> float:
+    """How much of the bytes is the same at both ends, from 0 to 1; costs next to nothing."""
+    longest = max(len(recorded), len(asked))
+    return sum(_common_ends(recorded, asked)) / longest if longest else 1.0
+
+
+def likenesses(recorded: Iterable[bytes], asked: bytes) -> list[float]:
+    """How much of each request is the same as in `asked`, from 0 to 1.
+
+    Cheaper than `differences`, and a measure only: it takes 1, 1.0 and true for one.
+    """
+    new = _parsed(asked)
+    return [_likeness(_parsed(each), new) for each in recorded]
+
+
+def _likeness(old: object, new: object) -> float:
     if not isinstance(old, dict) or not isinstance(new, dict):
         return 1.0 if old == new else 0.0
     names = (old.keys() | new.keys()) - {"messages"}
-    same: float = sum(_same(old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in names)
+    same: float = sum(old.get(name, _ABSENT) == new.get(name, _ABSENT) for name in names)
     old_talk, new_talk = _as_list(old.get("messages")), _as_list(new.get("messages"))
     # A conversation is as like as its common beginning and its common end are long.
-    head = _common_prefix(old_talk, new_talk)
-    tail = _common_prefix(old_talk[head:][::-1], new_talk[head:][::-1])
+    head, tail = _common_ends(old_talk, new_talk)
     longest = max(len(old_talk), len(new_talk))
     length = 1 - abs(len(old_talk) - len(new_talk)) / (longest or 1)
     return (same + 2 * (head + tail) + length) / (len(names) + 2 * longest + 1)
@@ -159,18 +195,16 @@ def _in_list(place: str, old: list[object], new: list[object]) -> Iterator[Diffe
 
 
 def changed_span(old: str, new: str) -> str:
-    """Mark what changed between two texts, word by word; equal text is cut, changed text never."""
-    head = _common_prefix(old, new)
-    tail = _common_prefix(old[head:][::-1], new[head:][::-1])
+    """Mark what changed between two texts, word by word; equal text is cut, changed text never.
+
+    Long texts are compared sentence by sentence first, which takes a bounded time.
+    """
+    head, tail = _common_ends(old, new)
     head = _word_start(old, new, head)
     tail = _word_start(old[::-1], new[::-1], min(tail, len(old) - head, len(new) - head))
     before, after = old[head : len(old) - tail], new[head : len(new) - tail]
-    marked = _marked(re.findall(r"\s+|\w+|[^\w\s]", before), re.findall(r"\s+|\w+|[^\w\s]", after))
-    lead, rest = old[:head], old[len(old) - tail :] if tail else ""
-    if len(lead) > _CONTEXT:
-        lead = f"…{lead[-_CONTEXT:]}"
-    if len(rest) > _CONTEXT:
-        rest = f"{rest[:_CONTEXT]}…"
+    marked = _marked(before, after)
+    lead, rest = _shortened(old[:head], first=0), _shortened(old[len(old) - tail :], last=0)
     return json.dumps(f"{lead}{marked}{rest}", ensure_ascii=False)
 
 
@@ -183,17 +217,33 @@ def _word_start(old: str, new: str, at: int) -> int:
     return at
 
 
-def _marked(before: list[str], after: list[str]) -> str:
-    if len(before) > _MOST_WORDS or len(after) > _MOST_WORDS:
-        return _pair("".join(before), "".join(after))
+def _marked(old: str, new: str) -> str:
+    before, after = _WORDS.findall(old), _WORDS.findall(new)
+    are_words = max(len(before), len(after)) <= _MOST_PIECES
+    if not are_words:
+        before, after = _SENTENCES.findall(old), _SENTENCES.findall(new)
+        if max(len(before), len(after)) > _MOST_PIECES or min(len(before), len(after)) < 2:
+            return _pair(old, new)
     # Imported late: only a miss needs it.
     from difflib import SequenceMatcher
 
     pieces = []
     for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        same = "".join(before[i:j])
-        pieces.append(same if tag == "equal" else _pair(same, "".join(after[k:m])))
+        gone, come = "".join(before[i:j]), "".join(after[k:m])
+        if tag == "equal":
+            pieces.append(_shortened(gone))
+        elif are_words or not gone or not come or (gone, come) == (old, new):
+            pieces.append(_pair(gone, come))
+        else:
+            pieces.append(_marked(gone, come))
     return "".join(pieces)
+
+
+def _shortened(equal: str, *, first: int = _CONTEXT, last: int = _CONTEXT) -> str:
+    """The beginning and the end of what did not change, where that is shorter."""
+    if len(equal) <= first + last + 1:
+        return equal
+    return f"{equal[:first]}…{equal[len(equal) - last :]}"
 
 
 def _pair(old: str, new: str) -> str:
@@ -202,10 +252,19 @@ def _pair(old: str, new: str) -> str:
     return gone + come
 
 
-def _common_prefix(old: str | list[object], new: str | list[object]) -> int:
+_Sequence = TypeVar("_Sequence", str, bytes, list[object])
+
+
+def _common_ends(old: _Sequence, new: _Sequence) -> tuple[int, int]:
+    """How long the common beginning is, and the common end of what comes after it."""
+    head = _common_prefix(old, new)
+    return head, _common_prefix(old[head:][::-1], new[head:][::-1])
+
+
+def _common_prefix(old: _Sequence, new: _Sequence) -> int:
     shortest = min(len(old), len(new))
-    if isinstance(old, list) or isinstance(new, list):
-        return next((i for i in range(shortest) if not _same(old[i], new[i])), shortest)
+    if isinstance(old, list):
+        return next((i for i in range(shortest) if old[i] != new[i]), shortest)
     low, high = 0, shortest
     while low < high:
         middle = (low + high + 1) // 2

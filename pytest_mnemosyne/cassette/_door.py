@@ -14,6 +14,8 @@ Claude on this host    the cassette         passes
 somewhere else         passes, or is refused where other hosts are blocked
 =====================  ===================  ====================================
 
+While somebody else records the test, nothing is refused: what has no cassette passes.
+
 Claude on this host is the Messages API on a loopback address that nobody declared as
 a base URL: a test's own stand-in, which cannot leave the machine.
 
@@ -41,6 +43,7 @@ from pytest_mnemosyne.cassette._upstream import Upstream
 from pytest_mnemosyne.wire import Address, ClaudeHosts, is_loopback
 
 if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette._budget import Budget
     from pytest_mnemosyne.simulation.faults import RunningPlan
 
 Refusal = NoCassetteError | OtherHostError
@@ -66,6 +69,8 @@ class Door:
         upstream: Upstream | None = None,
         block_other_hosts: bool = False,
         on_uncovered: Callable[[Refusal], None] | None = None,
+        is_recorded_elsewhere: Callable[[], bool] = lambda: False,
+        budget: Budget | None = None,
     ) -> None:
         """Make a door that is not installed yet.
 
@@ -78,12 +83,16 @@ class Door:
                 this machine excepted.
             on_uncovered: Told about a refused request, in the thread that made it, before
                 the error is raised there.
+            is_recorded_elsewhere: Whether somebody else records just now what is sent.
+            budget: Refuses to forward what is not paid for, while no cassette is open.
         """
         self.mode = mode
         self.upstream = upstream
         self._hosts = hosts or ClaudeHosts.from_environment(os.environ)
         self._block_other_hosts = block_other_hosts
         self._on_uncovered = on_uncovered
+        self._is_recorded_elsewhere = is_recorded_elsewhere
+        self._budget = budget
         self.faults: RunningPlan | None = None
         """What goes wrong with the calls that meet a cassette; nothing where it is absent."""
 
@@ -150,17 +159,28 @@ class Door:
         """
         match self._goes_to(url):
             case _Goes.CLAUDE:
-                if self._current is None and not self.mode.forwards:
+                if self._current is None and not self._forwards():
                     request = Request(method=method, url=url)
                     raise self._told(NoCassetteError(request=request, lane=lane.current.get()))
                 # Without a cassette it is forwarded through one that nobody keeps.
-                return self._current or Cassette(None, mode=RecordMode.LIVE)
+                return self._current or Cassette(None, mode=RecordMode.LIVE, budget=self._budget)
             case _Goes.STAND_IN:
                 return self._current
-            case _Goes.ELSEWHERE if self._block_other_hosts:
+            case _Goes.ELSEWHERE if self._block_other_hosts and not self._is_recorded_elsewhere():
                 raise self._told(OtherHostError(method=method, url=url))
             case _:
                 return None
+
+    def covers(self, url: str) -> bool:
+        """Whether a request to `url` is one that a cassette answers, if one is open."""
+        return self._goes_to(url) in (_Goes.CLAUDE, _Goes.STAND_IN)
+
+    def takes(self, url: str) -> bool:
+        """Whether a request to `url` belongs to the cassette that is open now."""
+        return self._current is not None and self.covers(url)
+
+    def _forwards(self) -> bool:
+        return self.mode.forwards or self._is_recorded_elsewhere()
 
     def _judge(self, url: str) -> _Goes:
         address = Address.of(url)

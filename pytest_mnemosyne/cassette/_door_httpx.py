@@ -16,7 +16,9 @@ from pytest_mnemosyne.cassette._cassette import Cassette
 from pytest_mnemosyne.cassette._exchange import OWN_HEADERS, READ_HEADERS, Call, call_of
 from pytest_mnemosyne.cassette._httpx_streams import Endings, stream_types
 from pytest_mnemosyne.cassette._interaction import Interaction, Outcome
+from pytest_mnemosyne.cassette._pace import AsyncRecordedTimes, Pace, RecordedTimes, begins_s
 from pytest_mnemosyne.cassette._recorder import Recording, without_wire_headers
+from pytest_mnemosyne.cassette._retries import waiting_is_free, without_waiting
 
 if TYPE_CHECKING:
     import httpx2
@@ -111,10 +113,19 @@ class HttpxHandlers:
     ) -> httpx2.Response:
         interaction = call.answer()
         if interaction is None:
-            return self._forward(call, transport, asked, real)
+            return self._forward(call.recording(), transport, asked, real)
+        comparison = call.comparison(interaction)
+        if comparison is not None:
+            live = self._forward(comparison.recording, transport, asked, real)
+            live.read()
+            if comparison.goes_to_the_client:
+                return live
+        times = RecordedTimes() if call.cassette.pace is Pace.RECORDED else None
+        if times is not None:
+            times.reach(begins_s(interaction))
         if interaction.response is None:
             raise self._endings.of(interaction.outcome) or call.overrun()
-        return self._played(call, interaction)
+        return self._played(call, interaction, times)
 
     async def _answer_async(
         self,
@@ -125,25 +136,41 @@ class HttpxHandlers:
     ) -> httpx2.Response:
         interaction = call.answer()
         if interaction is None:
-            return await self._forward_async(call, transport, asked, real)
+            return await self._forward_async(call.recording(), transport, asked, real)
+        comparison = call.comparison(interaction)
+        if comparison is not None:
+            live = await self._forward_async(comparison.recording, transport, asked, real)
+            await live.aread()
+            if comparison.goes_to_the_client:
+                return live
         await _checkpoint()
+        times = AsyncRecordedTimes() if call.cassette.pace is Pace.RECORDED else None
+        if times is not None:
+            await times.reach(begins_s(interaction))
         if interaction.response is None:
             await self._endings.wait(interaction)
             raise self._endings.of(interaction.outcome) or call.overrun()
-        return self._played(call, interaction)
+        return self._played(call, interaction, times)
 
     # --- replay ------------------------------------------------------------------------
 
-    def _played(self, call: Call, interaction: Interaction) -> httpx2.Response:
+    def _played(
+        self,
+        call: Call,
+        interaction: Interaction,
+        times: RecordedTimes | AsyncRecordedTimes | None,
+    ) -> httpx2.Response:
         response = interaction.response
         assert response is not None
         if interaction.outcome in (Outcome.COMPLETE, Outcome.CUT) and not response.chunks:
             stream = self._lib.ByteStream(response.body)
         else:
-            stream = self._streams.played(interaction, self._endings, call.overrun)
+            stream = self._streams.played(interaction, self._endings, call.overrun, times)
+        recorded = response.headers
+        if response.status >= 400 and call.tries_again and times is None and not waiting_is_free():
+            recorded = without_waiting(response)
         headers = [
-            (name.encode(), value.encode())
-            for name, value in without_wire_headers(response.headers)
+            (name.encode(), value.encode()) for name, value in without_wire_headers(recorded)
         ]
         return self._response(response.status, headers, stream)
 
@@ -158,9 +185,12 @@ class HttpxHandlers:
     # --- forwarding --------------------------------------------------------------------
 
     def _forward(
-        self, call: Call, transport: httpx2.HTTPTransport, asked: httpx2.Request, real: SyncMethod
+        self,
+        recording: Recording,
+        transport: httpx2.HTTPTransport,
+        asked: httpx2.Request,
+        real: SyncMethod,
     ) -> httpx2.Response:
-        recording = call.recording()
         try:
             response = real(transport, self._outgoing(asked))
         except BaseException as error:
@@ -170,7 +200,7 @@ class HttpxHandlers:
 
     async def _forward_async(
         self,
-        call: Call,
+        recording: Recording,
         transport: httpx2.AsyncHTTPTransport,
         asked: httpx2.Request,
         real: AsyncMethod,
@@ -178,7 +208,6 @@ class HttpxHandlers:
         # Here, because a run that only replays needs no virtual loop.
         from pytest_mnemosyne.simulation.loop import holding
 
-        recording = call.recording()
         try:
             # Whoever answers is in another process or thread, and takes real time.
             with holding(f"the answer to {asked.method} {asked.url}"):

@@ -32,6 +32,7 @@ from mnemosyne_core.errors import UsageError
 from pytest_mnemosyne.cassette._door_httpx import HttpxHandlers
 from pytest_mnemosyne.cassette._exchange import OWN_HEADERS, Call, call_of
 from pytest_mnemosyne.cassette._interaction import Headers, Interaction, Outcome
+from pytest_mnemosyne.cassette._modes import RecordMode
 from pytest_mnemosyne.cassette._passing import passing_patches
 from pytest_mnemosyne.cassette._recorder import Recording, without_wire_headers
 
@@ -152,9 +153,12 @@ class DoorCassette(vcr.cassette.Cassette):
         cassette = self._door.meet(asked.method, asked.uri)
         if cassette is None:
             return None
-        call = call_of(cassette, asked.method, asked.uri, _headers(asked.headers), _body(asked))
+        call = call_of(
+            cassette, asked.method, asked.uri, _headers(asked.headers), body_bytes(asked)
+        )
         played = self._instead(call) or call.answer()
         if played is not None:
+            self._refuse_to_compare(call)
             return _Decision(call, played, None)
         if self._door.upstream is not None:
             raise UsageError(
@@ -165,6 +169,14 @@ class DoorCassette(vcr.cassette.Cassette):
         for own in OWN_HEADERS:
             asked.headers.pop(own, None)
         return _Decision(call, None, call.recording())
+
+    def _refuse_to_compare(self, call: Call) -> None:
+        if call.cassette.mode is RecordMode.VERIFY:
+            raise UsageError(
+                f"{call.request.method} {call.request.url} cannot be verified: an answer that is "
+                "compared is kept from its client, which works for httpx2 and httpx alone; run "
+                "this test in another mode"
+            )
 
     def _instead(self, call: Call) -> Interaction | None:
         """What a fault plan gives in place of an answer."""
@@ -206,7 +218,12 @@ def _headers(given: Any) -> Headers:
     return tuple(found)
 
 
-def _body(asked: VcrRequest) -> bytes:
+def body_bytes(asked: VcrRequest) -> bytes:
+    """The body of a request as the bytes that are sent.
+
+    Raises:
+        UsageError: It cannot be known before it is sent.
+    """
     body: object = asked.body
     if hasattr(body, "read"):
         body = body.read()

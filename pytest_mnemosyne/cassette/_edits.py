@@ -19,6 +19,21 @@ def edited(data: bytes, edits: list[Edit]) -> bytes:
     return b"".join((*pieces, data[done:]))
 
 
+def merged(edits: list[Edit], instead: bytes) -> list[Edit]:
+    """The edits in order, without overlaps.
+
+    Of two, one of which lies inside the other, the larger is left; two that cross become
+    one, with `instead` in their place.
+    """
+    found: list[Edit] = []
+    for start, end, text in sorted(edits, key=lambda edit: (edit[0], -edit[1])):
+        if not found or start >= found[-1][1]:
+            found.append((start, end, text))
+        elif end > found[-1][1]:
+            found[-1] = (found[-1][0], end, instead)
+    return found
+
+
 def _moved(position: int, edits: list[Edit]) -> int:
     """Where a boundary is after the edits; one inside an edit goes behind it."""
     shift = 0

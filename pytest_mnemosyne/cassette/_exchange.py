@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mnemosyne_core import lane as lanes
 from mnemosyne_core.errors import UsageError
@@ -14,6 +15,9 @@ from pytest_mnemosyne.cassette._contents import REQUEST_HEADERS
 from pytest_mnemosyne.cassette._interaction import Interaction, Request
 from pytest_mnemosyne.cassette._miss import CassetteMissError
 from pytest_mnemosyne.cassette._recorder import Recording
+
+if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette._verify import Comparison
 
 OWN_HEADERS = frozenset({AGENT_HEADER, ATTEMPT_HEADER})
 """The headers that only this project sets; they end at the door."""
@@ -36,6 +40,9 @@ class Call:
     injected: Sequence[str] = ()
     """What a fault plan does to it; grows on the way."""
 
+    tries_again: bool = False
+    """Whether the client is the SDK, which tries a failed call again by itself."""
+
     def answer(self) -> Interaction | None:
         """What the cassette answers; `None` where the request is to be forwarded."""
         return self.cassette.answer(
@@ -47,6 +54,10 @@ class Call:
         return self.cassette.recording(
             self.request, self.lane, tries=self.tries, injected=self.injected
         )
+
+    def comparison(self, answer: Interaction) -> Comparison | None:
+        """What is to be forwarded and held against the cassette's answer, in a verify run."""
+        return self.cassette.comparison(answer)
 
     def overrun(self) -> CassetteMissError:
         """The client reads on where the recorded one had stopped."""
@@ -81,6 +92,7 @@ def call_of(
         Request(method=method.upper(), url=url, headers=tuple(kept), body=body),
         _lane(found),
         int(retries) + 1 if retries.isdecimal() else 1,
+        tries_again=_RETRIES in found,
     )
 
 

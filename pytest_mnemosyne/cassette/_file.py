@@ -6,17 +6,17 @@ recorders' files, so these are imported where they are first used.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from errno import ENOENT
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mnemosyne.cassette import _parsed_cache as parsed_cache
-from pytest_mnemosyne.cassette._contents import CassetteFile, Recorded, stored_form
-from pytest_mnemosyne.cassette._disk import read_bytes
+from pytest_mnemosyne.cassette._contents import CassetteFile, stored_form
+from pytest_mnemosyne.cassette._disk import pieces_of, read_bytes, replace_bytes
 from pytest_mnemosyne.cassette._errors import (
     CassetteFileError,
     CassetteReadError,
@@ -24,14 +24,15 @@ from pytest_mnemosyne.cassette._errors import (
     SecretLeakError,
 )
 from pytest_mnemosyne.cassette._interaction import Interaction
-from pytest_mnemosyne.cassette._key import request_key
-from pytest_mnemosyne.cassette._turn import tokens_of
+from pytest_mnemosyne.cassette._loosening import EXACTLY, Loosening
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette._redaction import Redactor
 
 
-def load(path: Path, *, cache_dir: Path | None = None) -> CassetteFile:
+def load(
+    path: Path, *, cache_dir: Path | None = None, loosening: Loosening = EXACTLY
+) -> CassetteFile:
     """Read a cassette of this project or of another recorder.
 
     Args:
@@ -39,6 +40,7 @@ def load(path: Path, *, cache_dir: Path | None = None) -> CassetteFile:
         cache_dir: A folder of this project's own, where the parsed contents are kept for
             the next time, by the hash of the file's bytes. It may be shared, deleted, or
             not writable.
+        loosening: What will not be compared when it is played: keys are kept for it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -47,28 +49,8 @@ def load(path: Path, *, cache_dir: Path | None = None) -> CassetteFile:
         UnknownFormatError: A newer release wrote it.
         UnreadableCassetteError: It is of a kind that is not read.
     """
-    data = _read(path)
-    entry = None if cache_dir is None else parsed_cache.entry(cache_dir, data)
-    cached = None if entry is None else parsed_cache.load(entry)
-    if cached is not None:
-        return cached
-    from pytest_mnemosyne.cassette._reading import parse
-
-    file = parse(data, path)
-    if entry is None:
-        return file
-    file = replace(
-        file,
-        keys=tuple(request_key(each.request) for each in file.interactions),
-        tokens=tuple(tokens_of(each) for each in file.interactions),
-    )
-    parsed_cache.store(entry, file)
-    return file
-
-
-def _read(path: Path) -> bytes:
     try:
-        return read_bytes(path)
+        return _load(path, cache_dir, loosening)
     except FileNotFoundError:
         raise
     except NotADirectoryError as error:
@@ -78,12 +60,32 @@ def _read(path: Path) -> bytes:
         raise CassetteReadError(path=path, reason=error.strerror or str(error)) from error
 
 
+def _load(path: Path, cache_dir: Path | None, loosening: Loosening) -> CassetteFile:
+    if cache_dir is None:
+        return _parsed(path, read_bytes(path))
+    anew = partial(load, path, cache_dir=cache_dir, loosening=loosening)
+    kept = parsed_cache.load(parsed_cache.entry_of(pieces_of(path), cache_dir, loosening), anew)
+    if kept is not None:
+        return kept
+    # Read anew, because an entry is named after the bytes that it was made of.
+    data = read_bytes(path)
+    entry = parsed_cache.entry_of((data,), cache_dir, loosening)
+    return parsed_cache.store(entry, _parsed(path, data), loosening, anew)
+
+
+def _parsed(path: Path, data: bytes) -> CassetteFile:
+    from pytest_mnemosyne.cassette._reading import parse
+
+    return parse(data, path)
+
+
 def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -> bool:
     """Write a cassette, unless one of equal content is there already.
 
-    Content is everything but dates, durations, and how the network cut a body into
-    chunks. The file appears whole or not at all, also beside other processes that
-    write it. What is written is `stored_form` of each interaction, without secrets.
+    Content is everything but what each recording has anew: dates, durations, rate limits,
+    ids that Claude minted, and how the network cut a body into chunks. The file appears
+    whole or not at all, also beside other processes that write it. What is written is
+    `stored_form` of each interaction, without secrets.
 
     Args:
         path: The file; its folder is made at need.
@@ -98,27 +100,58 @@ def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -
         CassetteWriteError: The folder or the file cannot be written.
     """
     from pytest_mnemosyne.cassette._redaction import Redactor
+    from pytest_mnemosyne.cassette._stand_ins import stand_ins_of
 
     redactor = redactor or Redactor()
+    interactions = without_secrets(path, file.interactions, redactor)
     stored = replace(
         file,
         container="mnemosyne",
-        interactions=_redacted(path, file.interactions, redactor),
-        keys=(),
-        tokens=(),
+        interactions=interactions,
+        volatile=stand_ins_of(interactions),
     )
     data = render(stored)
-    leak = redactor.find(data)
-    if leak is not None:
-        raise SecretLeakError(path=path, secret=leak, where="the header, a lane or a test's name")
+    for where, text in (*_labels(path, stored), ("the file as a whole", data)):
+        leak = redactor.find(text)
+        if leak is not None:
+            raise _leak(path, leak, where, redactor)
     if _holds(path, stored):
         return False
+    put_in_place(path, data)
+    return True
+
+
+def _labels(path: Path, file: CassetteFile) -> Iterator[tuple[str, bytes]]:
+    """The texts of a cassette that belong to no exchange, each with its place.
+
+    YAML spells them in ways of its own, so that they are looked through before it does.
+    """
+    yield "its name", os.fsencode(path.name)
+    header = file.recorded
+    if header is not None:
+        yield "the name of its test", (header.test or "").encode("utf-8", "surrogatepass")
+        told = (header.source, *header.versions, *header.versions.values())
+        yield "its header", " | ".join(told).encode("utf-8", "surrogatepass")
+    yield "its header", " | ".join(file.loosened).encode("utf-8", "surrogatepass")
+    for agent in {one.lane.agent for one in file.interactions if one.lane is not None}:
+        yield "the name of an agent", agent.encode("utf-8", "surrogatepass")
+
+
+def _leak(path: Path, secret: str, where: str, redactor: Redactor) -> SecretLeakError:
+    return SecretLeakError(path=Path(redactor.shown_text(str(path))), secret=secret, where=where)
+
+
+def put_in_place(path: Path, data: bytes) -> None:
+    """Have `path` hold `data`: at once, as a whole, its folder made at need.
+
+    Raises:
+        CassetteWriteError: The folder or the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
+        replace_bytes(path, data)
     except OSError as error:
         raise CassetteWriteError(path=path, reason=error.strerror or str(error)) from error
-    return True
 
 
 def check_writable(path: Path) -> None:
@@ -136,9 +169,14 @@ def check_writable(path: Path) -> None:
         raise CassetteWriteError(path=path, reason="a folder has its name")
 
 
-def _redacted(
-    path: Path, interactions: tuple[Interaction, ...], redactor: Redactor
+def without_secrets(
+    path: Path, interactions: Iterable[Interaction], redactor: Redactor
 ) -> tuple[Interaction, ...]:
+    """The stored form of interactions, with every secret replaced that `redactor` finds.
+
+    Raises:
+        SecretLeakError: One cannot be replaced; it names `path` and the interaction.
+    """
     from pytest_mnemosyne.cassette._redaction import SecretFoundError
 
     redacted = []
@@ -146,9 +184,8 @@ def _redacted(
         try:
             redacted.append(redactor.interaction(stored_form(interaction)))
         except SecretFoundError as found:
-            raise SecretLeakError(
-                path=path, secret=found.secret, where=f"interaction {at}: {found.where}"
-            ) from found
+            where = f"interaction {at}: {found.where}"
+            raise _leak(path, found.secret, where, redactor) from found
     return tuple(redacted)
 
 
@@ -161,54 +198,10 @@ def render(file: CassetteFile) -> bytes:
 
 
 def _holds(path: Path, file: CassetteFile) -> bool:
+    from pytest_mnemosyne.cassette._sameness import are_same
+
     try:
         there = load(path)
     except (FileNotFoundError, CassetteFileError):
         return False
-    return there.container == file.container and _content(there) == _content(file)
-
-
-def _content(file: CassetteFile) -> CassetteFile:
-    """The file without what differs from one recording of the same to the next."""
-    recorded: Recorded | None = None
-    if file.recorded is not None:
-        recorded = replace(file.recorded, at=None, versions=dict(file.recorded.versions))
-    return replace(
-        file,
-        recorded=recorded,
-        interactions=tuple(
-            replace(
-                one,
-                took_s=0.0,
-                response=None if one.response is None else replace(one.response, chunks=()),
-            )
-            for one in file.interactions
-        ),
-    )
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put `data` in the place of the file at once, and on the disk before that."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    # Windows has no handle on a folder, and some file systems no sync of one: the file
-    # itself is complete either way, only its name may be lost with the power.
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    return there.container == file.container and are_same(there, file)

@@ -26,10 +26,16 @@ from pytest_mnemosyne.cassette._raw import UnknownContainer
 from pytest_mnemosyne.cassette._yaml import ShapeProblem, Where
 from pytest_mnemosyne.wire import header, looks_like_sse
 
+NO_RECORDING: Final = "data without recorded exchanges"
+"""The container of a file that is well-formed and holds something else."""
+
 _WIRE_HEADERS: Final = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """They described the bytes on the wire, not the decoded body."""
 
 _GZIP: Final = b"\x1f\x8b"
+
+_MOST_UNPACKED_BYTES: Final = 256 * 1024 * 1024
+"""More than the API takes or gives at once; a bomb is not unpacked to its end."""
 
 
 def read_foreign(document: object) -> CassetteFile:
@@ -64,7 +70,7 @@ def _exchanges(document: object) -> tuple[str, list[tuple[Where, object]]]:
             assert isinstance(document, list)
             return "vcrpy", _numbered(document)
         case _:
-            raise UnknownContainer("data without recorded exchanges")
+            raise UnknownContainer(NO_RECORDING)
 
 
 def _numbered(items: list[object], *where: str) -> list[tuple[Where, object]]:
@@ -302,20 +308,26 @@ def _decoded(body: bytes, headers: Headers, where: Where) -> bytes:
     if encoding in ("gzip", "x-gzip") and body.startswith(b"H4sI"):
         body = _unbase64(body.decode("ascii", "replace"), where)
     if body.startswith(_GZIP) and (encoding in ("gzip", "x-gzip") or not headers):
-        return _inflated(body, zlib.MAX_WBITS | 16) or body
+        return _inflated(body, zlib.MAX_WBITS | 16, where) or body
     if encoding == "deflate":
-        return _inflated(body, zlib.MAX_WBITS) or _inflated(body, -zlib.MAX_WBITS) or body
+        windows = (zlib.MAX_WBITS, -zlib.MAX_WBITS)
+        return next(filter(None, (_inflated(body, each, where) for each in windows)), body)
     if encoding in ("br", "zstd") and not _is_text(body):
         return _decoded_by_client(body, encoding, where)
     return body
 
 
-def _inflated(body: bytes, window: int) -> bytes | None:
+def _inflated(body: bytes, window: int, where: Where) -> bytes | None:
     """What is in a compressed body, also when it was cut; `None` where it is not one."""
+    unpacker = zlib.decompressobj(window)
     try:
-        return zlib.decompressobj(window).decompress(body)
+        plain = unpacker.decompress(body, _MOST_UNPACKED_BYTES)
     except zlib.error:
         return None
+    if unpacker.unconsumed_tail:
+        size = _MOST_UNPACKED_BYTES >> 20
+        raise ShapeProblem(where, f"the body unpacks to more than {size} MB")
+    return plain
 
 
 def _is_text(body: bytes) -> bool:

@@ -23,6 +23,7 @@ from pytest_mnemosyne.cassette._contents import (
     FORMAT,
     CassetteFile,
     Recorded,
+    StandIns,
     split_url,
 )
 from pytest_mnemosyne.cassette._interaction import (
@@ -42,6 +43,9 @@ _T = TypeVar("_T")
 _WHOLE_VALUES: Final = (("system", "s"), ("tools", "t"))
 """The keys of a request whose value is one part, and the first letter of its name."""
 
+_KINDS: Final = ("ids", "folders", "clock")
+"""The kinds of values that differ from run to run."""
+
 _HEADERS_ON_A_LINE: Final = 3
 
 
@@ -56,6 +60,8 @@ def to_document(file: CassetteFile) -> dict[str, object]:
     if file.recorded is not None:
         document["recorded"] = _write_recorded(file.recorded)
     document["loosened"] = list(file.loosened)
+    if file.volatile:
+        document["volatile"] = _write_volatile(file.volatile)
     document["parts"] = parts.named
     document["interactions"] = interactions
     return document
@@ -102,6 +108,11 @@ def _write_recorded(recorded: Recorded) -> dict[str, object]:
     if recorded.versions:
         written["with"] = dict(recorded.versions)
     return written
+
+
+def _write_volatile(volatile: StandIns) -> dict[str, object]:
+    kinds = {name: getattr(volatile, name) for name in _KINDS}
+    return {name: FlowList(stand_ins) for name, stand_ins in kinds.items() if stand_ins}
 
 
 def _write_interaction(interaction: Interaction, parts: _Parts) -> dict[str, object]:
@@ -169,6 +180,7 @@ def from_document(document: Mapping[str, object]) -> CassetteFile:
     return CassetteFile(
         recorded=_read_recorded(_take(document, "recorded", dict, (), None)),
         loosened=tuple(_texts(_take(document, "loosened", list, (), []), ("loosened",))),
+        volatile=_read_volatile(_take(document, "volatile", dict, (), {})),
         interactions=tuple(
             _read_interaction(item, parts, ("interactions", at)) for at, item in enumerate(items)
         ),
@@ -245,6 +257,19 @@ def _read_recorded(written: Mapping[str, Any] | None) -> Recorded | None:
         at=_read_date(written.get("at"), (*where, "at")),
         test=_take(written, "test", str, where, None),
         versions=MappingProxyType({str(name): text for name, text in versions.items()}),
+    )
+
+
+def _read_volatile(written: Mapping[str, Any]) -> StandIns:
+    where = ("volatile",)
+    unknown = sorted(map(str, written.keys() - set(_KINDS)))
+    if unknown:
+        raise ShapeProblem(where, f"{', '.join(unknown)}: the kinds are {', '.join(_KINDS)}")
+    return StandIns(
+        **{
+            kind: tuple(_texts(_take(written, kind, list, where, []), (*where, kind)))
+            for kind in _KINDS
+        }
     )
 
 

@@ -10,8 +10,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_mnemosyne.cassette._interaction import Interaction, Outcome
+from pytest_mnemosyne.cassette._interaction import Chunk, Interaction, Outcome
+from pytest_mnemosyne.cassette._pace import AsyncRecordedTimes, RecordedTimes
 from pytest_mnemosyne.cassette._recorder import Recording
+
+Times = RecordedTimes | AsyncRecordedTimes
+"""The recorded times of an answer that is played, for the one kind of client or the other."""
 
 _GRACE_S = 1.0
 """How much longer than when it was recorded a client may take to cancel, in seconds."""
@@ -31,7 +35,7 @@ class Endings:
         """
         match outcome:
             case Outcome.RESET:
-                error = self._lib.ConnectError("the connection was reset when this was recorded")
+                error = self._lib.ReadError("the connection was reset when this was recorded")
             case Outcome.DROPPED:
                 error = self._lib.RemoteProtocolError(
                     "peer closed connection without sending complete message body "
@@ -55,10 +59,10 @@ class Endings:
         """End a recording by what came out of the transport."""
         if isinstance(error, self._lib.TimeoutException):
             recording.timed_out()
-        elif isinstance(
-            error, self._lib.NetworkError | self._lib.RemoteProtocolError | self._lib.ProxyError
-        ):
-            recording.broken()
+        elif isinstance(error, self._lib.RemoteProtocolError):
+            recording.dropped()
+        elif isinstance(error, self._lib.NetworkError | self._lib.ProxyError):
+            recording.reset()
         elif isinstance(error, Exception):
             recording.failed()
         else:
@@ -70,7 +74,7 @@ class Endings:
 class StreamTypes:
     """The body types of one library."""
 
-    played: Callable[[Interaction, Endings, Callable[[], BaseException]], Any]
+    played: Callable[[Interaction, Endings, Callable[[], BaseException], Times | None], Any]
     """A recorded body with its recorded end; the callable makes the error for reading on."""
 
     tee: Callable[[Any, Recording, Endings], Any]
@@ -93,25 +97,43 @@ def stream_types(library: Any) -> StreamTypes:
 
 
 class _Played:
-    """A recorded body, in the chunks in which it came, without their waiting times."""
+    """A recorded body, in the chunks in which it came, at once or at the recorded times."""
 
     def __init__(
-        self, interaction: Interaction, endings: Endings, overrun: Callable[[], BaseException]
+        self,
+        interaction: Interaction,
+        endings: Endings,
+        overrun: Callable[[], BaseException],
+        times: Times | None,
     ) -> None:
         response = interaction.response
         assert response is not None
         self._interaction = interaction
         self._endings = endings
         self._overrun = overrun
-        self._pieces = [chunk.data for chunk in response.chunks] or [response.body]
+        self._times = times
+        self._chunks = response.chunks or (Chunk(data=response.body, at_s=0.0),)
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces
+        times = self._times
+        assert times is None or isinstance(times, RecordedTimes)
+        for chunk in self._chunks:
+            if times is not None:
+                times.reach(chunk.at_s)
+            yield chunk.data
+        if times is not None:
+            times.reach(self._interaction.took_s)
         self._finish()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
+        times = self._times
+        assert times is None or isinstance(times, AsyncRecordedTimes)
+        for chunk in self._chunks:
+            if times is not None:
+                await times.reach(chunk.at_s)
+            yield chunk.data
+        if times is not None:
+            await times.reach(self._interaction.took_s)
         await self._endings.wait(self._interaction)
         self._finish()
 

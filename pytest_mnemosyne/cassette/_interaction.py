@@ -1,7 +1,12 @@
-"""One exchange over HTTP, as the client saw it."""
+"""One exchange over HTTP, as the client saw it.
+
+What is printed of it names no header's value, no body and no query: a failing test prints
+whatever it compared, and a prompt may hold anything.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
@@ -11,6 +16,10 @@ Headers = tuple[tuple[str, str], ...]
 """Names in lower case, in order, repeated where the wire repeated them."""
 
 
+# Every path of the API consists of these; an id or a key does not.
+_PLAIN = re.compile(r"v\d|[a-z_]+")
+
+
 class Outcome(StrEnum):
     """How an exchange ended."""
 
@@ -18,13 +27,13 @@ class Outcome(StrEnum):
     """The whole answer was read."""
 
     DROPPED = auto()
-    """The connection broke in the middle of the body."""
+    """The other side closed the connection before it had said all, or anything."""
 
     CUT = auto()
     """The body ended cleanly, but before its stream said so."""
 
     RESET = auto()
-    """The connection broke before an answer began."""
+    """The connection broke, or could not be made."""
 
     TIMEOUT = auto()
     """The client's patience ended."""
@@ -47,6 +56,15 @@ class Request:
     body: bytes = b""
     """Decoded: without any content encoding."""
 
+    def __repr__(self) -> str:
+        """What was asked, in one line: `Request(POST /v1/files/…, 2 headers, 312 bytes)`."""
+        path = re.sub(r"\A[^/]*//[^/]*", "", self.url.partition("?")[0])
+        shown = (
+            step if not step or _PLAIN.fullmatch(step) else "…"
+            for step in path.strip("/").split("/")
+        )
+        return f"Request({self.method} /{'/'.join(shown)}, {_sizes(self.headers, self.body)})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
@@ -55,6 +73,10 @@ class Chunk:
     data: bytes
     at_s: float
     """Seconds after the request was sent."""
+
+    def __repr__(self) -> str:
+        """Its size and its time: `Chunk(57 bytes at 0.12 s)`."""
+        return f"Chunk({_bytes(self.data)} at {self.at_s:g} s)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +93,11 @@ class Response:
     chunks: tuple[Chunk, ...] = ()
     """How a streamed body arrived; empty where it is not known."""
 
+    def __repr__(self) -> str:
+        """What was answered, in one line: `Response(200, 5 headers, 1780 bytes in 12 chunks)`."""
+        chunks = f" in {len(self.chunks)} chunks" if self.chunks else ""
+        return f"Response({self.status}, {_sizes(self.headers, self.body)}{chunks})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
@@ -86,3 +113,11 @@ class Interaction:
 
     took_s: float = 0.0
     """From sending the request to the end of the answer, in seconds."""
+
+
+def _sizes(headers: Headers, body: bytes) -> str:
+    return f"{len(headers)} headers, {_bytes(body)}"
+
+
+def _bytes(data: bytes) -> str:
+    return f"{len(data)} bytes"

@@ -9,18 +9,29 @@ Abort (BaseException)
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from mnemosyne_core.errors import Abort
 from mnemosyne_core.lane import Lane
-from pytest_mnemosyne.cassette._difference import Difference, differences, likeness
+from pytest_mnemosyne.cassette._difference import (
+    Difference,
+    differences,
+    likenesses,
+    overlap,
+    without_common,
+)
 from pytest_mnemosyne.cassette._interaction import Interaction, Request
 from pytest_mnemosyne.cassette._key import Key
 from pytest_mnemosyne.cassette._player import Player
 
-_MOST_CANDIDATES = 12
-"""How many recorded requests are compared with a missed one; a miss stays cheap."""
+_MOST_LAID = 40
+"""How many recorded requests a missed one is laid beside, byte for byte; a miss stays cheap."""
+
+_MOST_PARSED = 4
+"""How many of them, those that are most alike, are compared by what they say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +69,20 @@ class Miss:
     def call(self) -> str:
         """What was asked: method, path, model and the size of the conversation."""
         return call_summary(self.request)
+
+    def without(self, shown: Callable[[str], str]) -> Miss:
+        """The same, with every text as `shown` shows it."""
+        lane = self.lane
+        return replace(
+            self,
+            lane=None if lane is None else Lane(shown(lane.agent), lane.attempt),
+            path=None if self.path is None else Path(shown(str(self.path))),
+            differences=tuple(
+                Difference(shown(each.place), shown(each.words)) for each in self.differences
+            ),
+            words=shown(self.words),
+            command=shown(self.command),
+        )
 
     def __str__(self) -> str:
         lines = [
@@ -141,6 +166,7 @@ def call_summary(request: Request) -> str:
 
 def explain_miss(
     *,
+    shown: Callable[[Request], Request],
     request: Request,
     key: Key,
     lane: Lane | None,
@@ -148,8 +174,15 @@ def explain_miss(
     path: Path | None,
     exists: bool,
     command: str,
+    objection: str = "",
 ) -> Miss:
-    """Find out why `player` has no answer for `request`, and say it in words."""
+    """Find out why `player` has no answer for `request`, and say it in words.
+
+    Both requests are told apart as `shown` shows them: a difference marks single words, and
+    what is left of a secret between the marks would not be recognised any more. `request` is
+    one that may be shown. An `objection` is what `Player.find` has against the recording that
+    is the same but for its ids.
+    """
     nearest: int | None = None
     found: tuple[Difference, ...] = ()
     count = player.recorded(key, lane)
@@ -164,9 +197,12 @@ def explain_miss(
     elif key in player.keys:
         nearest = player.keys.index(key)
         words = f"it is recorded, but for {_of(player.interactions[nearest].lane)}"
+    elif objection:
+        words = objection
     else:
         nearest = _nearest(request, lane, player)
-        found = differences(player.interactions[nearest].request.body, request.body)
+        bodies = without_common(player.interactions[nearest].request.body, request.body)
+        found = differences(*(shown(replace(request, body=body)).body for body in bodies))
         words = _in_words(player.interactions[nearest], request, found, nearest)
     return Miss(
         request=request,
@@ -181,25 +217,38 @@ def explain_miss(
 
 
 def _nearest(request: Request, lane: Lane | None, player: Player) -> int:
-    """The most similar recording; the lane's own and the unplayed ones are looked at first."""
+    """The most similar recording; the lane's own and the unplayed ones are looked at first.
+
+    In three rounds, each of which looks closer at fewer of them.
+    """
     place = _place(request)
+    interactions = player.interactions
 
     def rank(index: int) -> tuple[bool, bool, bool, int]:
-        recorded = player.interactions[index].request
+        recorded = interactions[index].request
         # Of a conversation that grows, the same turn has about the same length.
         nearness = -abs(len(recorded.body) - len(request.body))
         same_place = _place(recorded) == place
         return same_place, player.serves(index, lane), not player.is_played(index), nearness
 
-    order = sorted(range(len(player.interactions)), key=rank, reverse=True)
-    return max(
-        order[:_MOST_CANDIDATES],
-        key=lambda index: (
-            rank(index)[0],
-            likeness(player.interactions[index].request.body, request.body),
-            rank(index),
-        ),
-    )
+    ranks = [rank(index) for index in range(len(interactions))]
+    found = sorted(range(len(interactions)), key=ranks.__getitem__, reverse=True)[:_MOST_LAID]
+    bodies = [interactions[index].request.body for index in found]
+    laid = [overlap(body, request.body) for body in bodies]
+    found = _best(found, ranks, laid)[:_MOST_PARSED]
+    bodies = [interactions[index].request.body for index in found]
+    return _best(found, ranks, likenesses(bodies, request.body))[0]
+
+
+def _best(
+    found: list[int], ranks: list[tuple[bool, bool, bool, int]], alike: list[float]
+) -> list[int]:
+    """Those at the same place first, of these the most alike, of these the best in rank."""
+    keys = {
+        index: (ranks[index][0], measure, ranks[index])
+        for index, measure in zip(found, alike, strict=True)
+    }
+    return sorted(found, key=keys.__getitem__, reverse=True)
 
 
 def _in_words(
@@ -210,17 +259,27 @@ def _in_words(
         return f"nothing is recorded for {here}; interaction {index + 1} is {there}"
     if not found:
         return f"interaction {index + 1} has the same body but another query"
-    places = {each.place for each in found}
-    alone = " alone" if len(places) == 1 else ""
+    first, number = found[0], index + 1
     more = f" (and {_counted(len(found) - 1, 'difference')} more)" if len(found) > 1 else ""
-    return f"interaction {index + 1} differs in {found[0].place}{alone}: {found[0].words}{more}"
+    if {each.place for each in found} == {first.place}:
+        return f"only {_the(first.place)} differs from interaction {number}: {first.words}{more}"
+    return f"interaction {number} differs in {_the(first.place)}: {first.words}{more}"
+
+
+def _the(place: str) -> str:
+    """A place in a sentence: `the system prompt`, `the model`, but `messages[0] (user)`."""
+    return f"the {place}" if place.startswith(("system prompt", "model", "tool")) else place
 
 
 def _place(request: Request) -> str:
-    url = request.url.partition("?")[0]
+    return f"{request.method} {_path(request.url)}"
+
+
+@lru_cache(maxsize=64)
+def _path(url: str) -> str:
+    url = url.partition("?")[0]
     start = url.rfind("/v1/")
-    path = url[start:] if start >= 0 else "/" + url.partition("://")[2].partition("/")[2]
-    return f"{request.method} {path}"
+    return url[start:] if start >= 0 else "/" + url.partition("://")[2].partition("/")[2]
 
 
 def _of(lane: Lane | None) -> str:

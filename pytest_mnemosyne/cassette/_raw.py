@@ -41,7 +41,7 @@ def parse_document(data: bytes) -> object:
         YamlProblem: It is damaged.
         UnknownContainer: It is of another kind altogether.
     """
-    packed = _magic(data)
+    packed = packing(data)
     if packed is not None:
         raise UnknownContainer(packed)
     if not data.strip():
@@ -53,10 +53,15 @@ def parse_document(data: bytes) -> object:
         except (ValueError, RecursionError):
             # YAML may begin like this too; its reader then says what is wrong.
             return parse_yaml(data)
-    inner = _packed_in_base64(text)
-    if inner is not None:
-        raise UnknownContainer(f"base64 of {inner}, as a project's own serializer writes it")
     return parse_yaml(data)
+
+
+def packing(data: bytes) -> str | None:
+    """What a file is packed in, so that nothing is seen from outside; `None` where it is not."""
+    inner = _packed_in_base64(data)
+    if inner is not None:
+        return f"base64 of {inner}, as a project's own serializer writes it"
+    return _magic(data)
 
 
 def _magic(data: bytes) -> str | None:

@@ -24,12 +24,17 @@ def parse(data: bytes, path: Path) -> CassetteFile:
         UnknownFormatError: A newer release wrote it.
         UnreadableCassetteError: It is of a kind that is not read.
     """
+    return parse_whole(data, path)[1]
+
+
+def parse_whole(data: bytes, path: Path) -> tuple[object, CassetteFile]:
+    """The same beside the plain data that it was read from, which tells how it is written."""
     try:
         document = parse_document(data)
         if not isinstance(document, dict) or "mnemosyne" not in document:
-            return read_foreign(document)
+            return document, read_foreign(document)
         _check_format(document["mnemosyne"], path)
-        return from_document(document)
+        return document, from_document(document)
     except YamlProblem as problem:
         raise CorruptCassetteError(
             path=path, line=problem.line, problem=problem.problem

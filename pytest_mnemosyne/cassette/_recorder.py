@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.cassette._interaction import (
@@ -20,6 +21,9 @@ from pytest_mnemosyne.cassette._interaction import (
     Request,
     Response,
 )
+
+if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette._budget import Charge
 
 WIRE_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """What describes the wire rather than the answer; never stored and never played."""
@@ -49,15 +53,23 @@ class Recording:
         *,
         clock: Callable[[], float],
         on_end: Callable[[Recording], None],
+        charge: Charge | None = None,
     ) -> None:
-        """Start at `clock()`; `on_end` is called once, when the exchange has ended."""
+        """Start at `clock()`; `on_end` is called once, when the exchange has ended.
+
+        So is the charge settled, what was set aside of a budget for it.
+        """
         self.request = request
         self.lane = lane
         self.interaction: Interaction | None = None
         """`None` until the end, and afterwards where nothing can be recorded."""
 
+        self.stored: Interaction | None = None
+        """What of it goes into a file; set by whoever hears of the end."""
+
         self._clock = clock
         self._on_end = on_end
+        self._charge = charge
         self._started_s = clock()
         self._status: int | None = None
         self._headers: Headers = ()
@@ -78,9 +90,13 @@ class Recording:
         """The body has ended without an error."""
         self._end(Outcome.COMPLETE)
 
-    def broken(self) -> None:
-        """The connection broke."""
-        self._end(Outcome.RESET if self._status is None else Outcome.DROPPED)
+    def reset(self) -> None:
+        """The connection broke, or could not be made."""
+        self._end(Outcome.RESET)
+
+    def dropped(self) -> None:
+        """The other side closed the connection before it had answered, or said all."""
+        self._end(Outcome.DROPPED)
 
     def timed_out(self) -> None:
         """The client's patience ended."""
@@ -105,6 +121,8 @@ class Recording:
             self._ended = True
         if outcome is not None:
             self.interaction = self._built(outcome)
+        if self._charge is not None:
+            self._charge.settle(self.interaction)
         self._on_end(self)
 
     def _built(self, outcome: Outcome) -> Interaction:

@@ -23,6 +23,9 @@ class Source(StrEnum):
     PLAYED = auto()
     """The cassette."""
 
+    COMPARED = auto()
+    """The cassette, while upstream was asked the same; the turn tells of the live answer."""
+
     RECORDED = auto()
     """Upstream, and it goes into the cassette."""
 
@@ -44,6 +47,17 @@ class Tokens:
     """Fresh, written to the cache and read from it."""
 
     output: int = 0
+    cache_write: int = 0
+    """Those of the input that were put into the prompt cache."""
+
+    cache_write_1h: int = 0
+    """Those of them that are to stay there for an hour."""
+
+    cache_read: int = 0
+    """Those of the input that were found in the prompt cache."""
+
+    model: str = ""
+    """The model that the answer names; empty where it says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,16 +155,26 @@ def tokens_of(interaction: Interaction) -> Tokens:
     if response is None:
         return Tokens()
     usage: dict[str, object] = {}
+    model = ""
     for piece in _json_objects(response.body, holding=b'"usage"'):
         message = piece.get("message")
         for holder in (message, piece):
             found = holder.get("usage") if isinstance(holder, dict) else None
             if isinstance(found, dict):
+                assert isinstance(holder, dict)
+                model = str(holder.get("model", model))
                 # A stream's totals come last; a field it does not repeat stays as it was.
                 usage |= {name: value for name, value in found.items() if value is not None}
+    written = usage.get("cache_creation")
     return Tokens(
         input=sum(_count(usage.get(name)) for name in _INPUT_FIELDS),
         output=_count(usage.get("output_tokens")),
+        cache_write=_count(usage.get("cache_creation_input_tokens")),
+        cache_write_1h=_count(
+            written.get("ephemeral_1h_input_tokens") if isinstance(written, dict) else None
+        ),
+        cache_read=_count(usage.get("cache_read_input_tokens")),
+        model=model,
     )
 
 

@@ -8,8 +8,8 @@ and never what its tag promises, so no file can make it run anything.
 from __future__ import annotations
 
 import base64
-import binascii
-from collections.abc import Hashable
+import re
+from collections.abc import Callable, Hashable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,15 @@ except ImportError:  # PyYAML built without libyaml: the same files, ten times s
 # Long lines are for the editor to wrap: a fold in the file would be a line of diff
 # for every word that changes before it.
 _WIDTH = 1 << 20
+
+_LONGEST_NUMBER = 1000
+"""In characters. YAML's numbers to the base of 60 take the square of their length to read."""
+
+_MOST_UNFOLDED = 64 * 1024 * 1024
+"""What the aliases of a file may come to, in characters; honest ones repeat a header or two."""
+
+_ANCHOR = re.compile(rb"(?:^|[\s\[{,])&\S")
+_ALIAS = re.compile(rb"(?:^|[\s\[{,])\*\S")
 
 _LINE_BREAKS = frozenset("\x85\u2028\u2029\ufeff")
 """What is a line break, or nothing at all, to YAML, and text to everybody else."""
@@ -73,6 +82,15 @@ class FlowList(list[object]):
 class _Loader(_BaseLoader):
     """Safe for files of strangers."""
 
+    may_alias = False
+    """Whether there can be aliases in the file, which have to be weighed before they unfold."""
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        """Make plain data of the composed nodes, unless they are made to unfold without end."""
+        if self.may_alias:
+            _weigh(node)
+        return super().construct_document(node)
+
 
 class _FastDumper(_BaseDumper):
     """Block style, texts of several lines as literal blocks, no anchors."""
@@ -118,6 +136,60 @@ def _construct_binary(loader: Any, node: yaml.Node) -> object:
     return base64.b64decode(loader.construct_scalar(node))
 
 
+def _construct_int(loader: Any, node: yaml.Node) -> object:
+    return loader.construct_yaml_int(_short(node))
+
+
+def _construct_float(loader: Any, node: yaml.Node) -> object:
+    return loader.construct_yaml_float(_short(node))
+
+
+def _short(node: yaml.Node) -> yaml.Node:
+    if len(node.value) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(node.value)} characters")
+    return node
+
+
+def _weigh(root: yaml.Node) -> None:
+    """Refuse aliases that contain themselves, or unfold to more than anybody can use.
+
+    Raises:
+        YamlProblem: They do.
+    """
+    weights: dict[int, int | None] = {}
+    pending = [root]
+    while pending:
+        node = pending[-1]
+        inner = list(_children(node))
+        if id(node) not in weights:
+            weights[id(node)] = None  # being weighed
+            pending += [each for each in inner if id(each) not in weights]
+            # One that is being weighed now contains this one.
+            if any(weights.get(id(each), 0) is None for each in inner):
+                raise YamlProblem(node.start_mark.line + 1, "an alias contains itself")
+            continue
+        pending.pop()
+        if weights[id(node)] is None:
+            own = len(node.value) if isinstance(node, yaml.ScalarNode) else 1
+            weight = own + sum(weights[id(each)] or 0 for each in inner)
+            if weight > _MOST_UNFOLDED:
+                raise YamlProblem(
+                    node.start_mark.line + 1,
+                    f"its aliases unfold to more than {_MOST_UNFOLDED >> 20} MB",
+                )
+            weights[id(node)] = weight
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+    elif isinstance(node, yaml.SequenceNode):
+        yield from node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 _Loader.add_multi_constructor("", _construct_plainly)
 _Loader.add_constructor("tag:yaml.org,2002:python/object/new:_io.BytesIO", _construct_buffer)
 _Loader.add_constructor("tag:yaml.org,2002:python/object/apply:builtins.iter", _construct_arguments)
@@ -175,19 +247,64 @@ def parse_yaml(data: bytes) -> object:
         YamlProblem: It is none.
     """
     try:
-        return yaml.load(data, Loader=_Loader)  # noqa: S506 - derived from the safe loader
+        return _loaded(data)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = " ".join(filter(None, (error.context, error.problem)))
-        raise YamlProblem(mark.line + 1 if mark else None, f"no YAML: {words}") from error
+        line = _line_at_most(mark.line + 1, data) if mark else None
+        raise YamlProblem(line, f"no YAML: {words}") from error
     except yaml.reader.ReaderError as error:
         line = data[: error.position].count(b"\n") + 1 if error.position else 1
         raise YamlProblem(line, f"no YAML: {error.reason}") from error
-    except (yaml.YAMLError, UnicodeError, binascii.Error, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
         raise YamlProblem(None, f"no YAML: {error}") from error
-    except (ValueError, TypeError) as error:
-        # A scalar that claims to be what it is not: a date in month 13, a mapping as a key.
-        raise YamlProblem(None, f"a value is not what it looks like: {error}") from error
+    except _MISTAKEN as error:
+        raise _mistake(data) from error
+
+
+def _line_at_most(line: int, data: bytes) -> int:
+    """`line`, or the last one: what is missing at the end is missed on a line after it."""
+    return min(line, data.rstrip().count(b"\n" if b"\n" in data else b"\r") + 1)
+
+
+_MISTAKEN = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+"""What PyYAML raises for a value that claims to be what it is not, such as a 13th month."""
+
+
+def _loaded(data: bytes) -> object:
+    loader = _Loader(data)
+    loader.may_alias = bool(_ANCHOR.search(data) and _ALIAS.search(data))
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _mistake(data: bytes) -> YamlProblem:
+    """What is to be said of the first value that cannot be what it claims to be."""
+    loader = _Loader(data)
+    try:
+        root = loader.get_single_node()
+        pending = [] if root is None else [root]
+        while pending:
+            node = pending.pop()
+            pending.extend(reversed(list(_children(node))))
+            if isinstance(node, yaml.ScalarNode) and not _is_sound(loader, node):
+                kind = node.tag.rpartition(":")[2]
+                return YamlProblem(
+                    node.start_mark.line + 1, f"a value looks like a YAML {kind} and is none"
+                )
+    finally:
+        loader.dispose()
+    return YamlProblem(None, "a value is not what its tag says")
+
+
+def _is_sound(loader: Any, node: yaml.Node) -> bool:
+    try:
+        loader.construct_object(node)
+    except _MISTAKEN:
+        return False
+    return True
 
 
 def render_yaml(data: object) -> bytes:
@@ -213,17 +330,27 @@ def _dump(data: object, dumper: Any) -> bytes:
 
 def line_of(data: bytes, where: Where) -> int | None:
     """The line, from 1, of the node at the end of the path `where`; the nearest one above it."""
+    return line_finder(data)(where)
+
+
+def line_finder(data: bytes) -> Callable[[Where], int | None]:
+    """`line_of` for one document and many places."""
     try:
-        node = yaml.compose(data, Loader=_Loader)
+        root = yaml.compose(data, Loader=_Loader)
     except (yaml.YAMLError, RecursionError):
         # JSON that is no YAML, such as one with tabs: it has been read without this.
-        return None
-    for step in where:
-        found = _child(node, step)
-        if found is None:
-            break
-        node = found
-    return node.start_mark.line + 1 if node is not None else None
+        root = None
+
+    def line(where: Where) -> int | None:
+        node = root
+        for step in where:
+            found = _child(node, step)
+            if found is None:
+                break
+            node = found
+        return node.start_mark.line + 1 if node is not None else None
+
+    return line
 
 
 def _child(node: yaml.Node | None, step: str | int) -> yaml.Node | None:

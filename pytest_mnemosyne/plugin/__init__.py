@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from pytest_mnemosyne.plugin import _markers, _options, _summary, _virtual_hooks
+from pytest_mnemosyne.plugin import _hooks, _markers, _options, _summary, _virtual_hooks
+from pytest_mnemosyne.plugin._completeness import PARTIAL_KEY
 from pytest_mnemosyne.plugin._fixtures import *  # noqa: F403 - pytest finds fixtures by name in this module
 from pytest_mnemosyne.plugin._fixtures import ClaudeFixtures
 from pytest_mnemosyne.plugin._miss_report import fail_report, plain_repr
 from pytest_mnemosyne.plugin._plainly import PLAINLY, end_at_the_readers_code, tells_all_by_itself
+from pytest_mnemosyne.plugin._record import TestRecord
+from pytest_mnemosyne.plugin._redacted_report import redact_report
 from pytest_mnemosyne.plugin._session import RUN, Run, run_of
 from pytest_mnemosyne.plugin._summary import STRAYS_KEY
 from pytest_mnemosyne.plugin._virtual_fixtures import *  # noqa: F403 - as above
@@ -31,6 +34,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     pluginmanager.register(ClaudeFixtures(config), "mnemosyne-claude")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that a project may implement."""
+    pluginmanager.add_hookspecs(_hooks)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, stop a run that cannot work, and put up the guard."""
     _markers.register(config)
@@ -40,7 +48,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[RUN] = run
     config.add_cleanup(run.stop)
     config.pluginmanager.register(run.summary, "mnemosyne-summary")
+    config.pluginmanager.register(run.completeness, "mnemosyne-completeness")
     run.start()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Before a recording, name what earlier ones have left, so that it is not paid for again."""
+    run = run_of(config)
+    notes = run.notes_on_journals() if run.settings.mode.writes else []
+    return [f"mnemosyne: {note}" for note in notes]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -139,8 +155,19 @@ def pytest_runtest_makereport(
         record.faults.tell(report)
     violations = run.report(record, report)
     if violations:
-        fail_report(report, violations)
+        fail_report(report, violations, calls=_calls(record))
+    if record.cassette is not None:
+        redact_report(report, run.shown_text)
     return report
+
+
+def _calls(record: TestRecord) -> list[str]:
+    """What each agent of a test asked, where that is not what is recorded."""
+    if record.cassette is None:
+        return []
+    from pytest_mnemosyne.plugin._judgement import agent_lines
+
+    return agent_lines(record.cassette.calls())
 
 
 def _end_plainly(report: pytest.TestReport, call: pytest.CallInfo[None], *, full: bool) -> None:
@@ -152,6 +179,20 @@ def _end_plainly(report: pytest.TestReport, call: pytest.CallInfo[None], *, full
     report.longrepr = plain_repr(report, f"{error}\n", headline=headline)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    """Say what is known at the end alone; not in workers, which say nothing."""
+    run_of(config).tell_the_end()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker what it shares with the others."""
+    folder = run_of(node.config).folder
+    if folder is not None:
+        folder.tell(node.workerinput)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run in which Claude was contacted outside every test."""
     run = run_of(session.config)
@@ -160,5 +201,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if run.summary.has_strays and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
-    if output is not None:
+    if output is None:
+        if run.summary.opened or run.has_cassettes:
+            from pytest_mnemosyne.plugin._conclusion import conclude_run
+
+            conclude_run(run, session)
+    else:
         output[STRAYS_KEY] = _summary.violations_to_plain(run.strays)
+        output[PARTIAL_KEY] = run.completeness.partial_because(session)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import pytest
 
 from mnemosyne_core.errors import UsageError
+from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.cassette import (
     Cassette,
     CassetteFile,
     CassetteFileError,
     Miss,
+    Pace,
     Recorded,
     RecordMode,
     cassette_path,
@@ -26,25 +29,64 @@ from pytest_mnemosyne.cassette import (
     load,
 )
 from pytest_mnemosyne.plugin._markers import Asked, Chosen
-from pytest_mnemosyne.plugin._modes import KEY_VARIABLES, SCRIPTED
+from pytest_mnemosyne.plugin._matching import Matching
+from pytest_mnemosyne.plugin._modes import SCRIPTED
 from pytest_mnemosyne.plugin._options import Settings
+from pytest_mnemosyne.plugin._secrets import run_secrets
 
-_SHORTEST_KEY = 16
-"""A key with fewer characters is a stand-in and no secret."""
+if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette import (
+        Budget,
+        Folders,
+        Journal,
+        Loosening,
+        Redactor,
+        Turn,
+    )
+    from pytest_mnemosyne.plugin._run_folder import RunFolder
+
+
+class Makes(Protocol):
+    """Makes a cassette that is played by the rules of a run."""
+
+    def __call__(
+        self,
+        *,
+        on_miss: Callable[[Miss], None],
+        redactor: Callable[[], Redactor],
+        loosening: Loosening,
+        folders: Folders,
+    ) -> Cassette: ...
 
 
 class Cassettes:
     """Opens and keeps the cassettes of one run."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
-        """Make it before tests change the environment: it knows the keys to keep out."""
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        shared: RunFolder | None,
+        budget: Budget | None,
+    ) -> None:
+        """Make it before tests change the environment: it knows the keys to keep out.
+
+        Args:
+            config: The run's.
+            settings: What the run may do.
+            shared: What the processes of a run that forwards have in common.
+            budget: What may be spent.
+        """
         self._rootdir = config.rootpath
         self._settings = settings
+        self._matching = Matching(config, settings)
         self._mode = RecordMode(settings.mode.name)
         self._cache_dir = _cache_dir(config)
-        self._rerecorded: set[Path] = set()
-        keys = {name: os.environ.get(name, "") for name in KEY_VARIABLES}
-        self._secrets = {name: key for name, key in keys.items() if len(key) >= _SHORTEST_KEY}
+        self._anew = shared if self._mode is RecordMode.RERECORD else None
+        """Knows what this run has recorded anew; `None` where it does not."""
+
+        self._budget = budget
+        self._secrets = run_secrets(os.environ, named=settings.secrets)
 
     def path_for(self, item: pytest.Item, asked: Asked) -> Path:
         """The file of a test's cassette, whether or not it is there.
@@ -68,14 +110,41 @@ class Cassettes:
         if mode.writes and (mode is RecordMode.RERECORD or not _is_file(path)):
             # Before Claude is asked: what it answers is paid for and could not be kept.
             check_writable(path)
+        lane = self._settings.lane
+        loosening = self._matching.loosening(chosen)
         cassette = Cassette(
             path,
             mode=mode,
-            loader=self._load,
+            loader=partial(load, cache_dir=self._cache_dir, loosening=loosening),
             on_miss=on_miss,
             command=f"pytest {shlex.quote(item.nodeid)} --mnemosyne-mode=record",
+            redactor=lambda: self.redactor,
+            role=None if lane is None or not mode.writes else Lane(lane).role,
+            journal=self._journal(path, item.nodeid) if mode.writes else None,
+            has_anew=self._anew.has_anew if self._anew is not None else None,
+            loosening=loosening,
+            folders=self._matching.folders(item),
+            pace=Pace(chosen.pace),
+            budget=self._budget,
         )
         # Now, so that a damaged file is the test's error and not a request's.
+        cassette.read()
+        return cassette
+
+    def adopt(
+        self, make: Makes, item: pytest.Item, chosen: Chosen, *, on_miss: Callable[[Miss], None]
+    ) -> Cassette:
+        """The cassette of a test from a file that another plug-in found and reads.
+
+        Raises:
+            CassetteFileError: Its file cannot be read.
+        """
+        cassette = make(
+            on_miss=on_miss,
+            redactor=lambda: self.redactor,
+            loosening=self._matching.loosening(chosen),
+            folders=self._matching.folders(item),
+        )
         cassette.read()
         return cassette
 
@@ -85,17 +154,45 @@ class Cassettes:
         Raises:
             CassetteFileError: It cannot be written, or would hold a secret.
         """
-        from pytest_mnemosyne.cassette import Redactor, write
+        cassette.save(self._recorded(test, _versions(cassette.wire_turns)), writer=self._write)
 
-        recorded = Recorded(
+    def _write(self, path: Path, file: CassetteFile) -> bool:
+        """Write a file that nobody else is writing."""
+        from pytest_mnemosyne.cassette import write
+
+        if self._anew is None:
+            return write(path, file, redactor=self.redactor)
+        before = self._anew.before(path)
+        self._anew.note_anew(path)
+        changed = write(path, file, redactor=self.redactor)
+        if changed and before is not None:
+            _leave_as_it_was(path, before)
+        return changed
+
+    def _journal(self, path: Path, test: str) -> Journal:
+        from pytest_mnemosyne.cassette import Journal
+
+        return Journal(
+            self._settings.cassette_dir,
+            cassette=path,
+            recorded=self._recorded(test, _versions(())),
+            redactor=self.redactor,
+        )
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Knows the secrets of this run."""
+        from pytest_mnemosyne.cassette import Redactor
+
+        return Redactor(self._secrets)
+
+    def _recorded(self, test: str, versions: Mapping[str, str]) -> Recorded:
+        return Recorded(
             source=self._source(),
             at=datetime.now(UTC).replace(microsecond=0),
             test=test,
-            versions=_versions(cassette),
+            versions=versions,
         )
-        cassette.save(recorded, writer=partial(write, redactor=Redactor(self._secrets)))
-        assert cassette.path is not None, "what is written has a file"
-        self._rerecorded.add(cassette.path)
 
     def _load(self, path: Path) -> CassetteFile:
         return load(path, cache_dir=self._cache_dir)
@@ -118,7 +215,7 @@ class Cassettes:
             return RecordMode.LIVE
         if not mode.writes or not _is_file(path):
             return mode
-        if mode is RecordMode.RERECORD and path in self._rerecorded:
+        if self._anew is not None and self._anew.has_anew(path):
             # Another test has recorded the shared file anew in this run: add to it.
             return RecordMode.RECORD
         return mode if self._is_ours(path) else RecordMode.REPLAY
@@ -136,6 +233,18 @@ class Cassettes:
             return "api"
         # Without the port, which for a server of one's own differs from run to run.
         return SCRIPTED if upstream == SCRIPTED else urlsplit(upstream).hostname or upstream
+
+
+def _leave_as_it_was(path: Path, before: Path) -> None:
+    """Put the file from before the run back, if all tests that share it came to the same."""
+    from pytest_mnemosyne.cassette import are_same, put_in_place
+
+    try:
+        is_same = are_same(load(path), load(before))
+    except CassetteFileError:
+        return  # it was damaged, and is not any more
+    if is_same:
+        put_in_place(path, before.read_bytes())
 
 
 def _is_file(path: Path) -> bool:
@@ -158,13 +267,13 @@ def _cache_dir(config: pytest.Config) -> Path | None:
     return folder
 
 
-def _versions(cassette: Cassette) -> dict[str, str]:
+def _versions(turns: Iterable[Turn]) -> dict[str, str]:
     versions = {}
     for package in ("pytest-mnemosyne", "anthropic"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    for turn in cassette.turns:
+    for turn in turns:
         versions |= {name: v for name, v in turn.request.headers if name == "anthropic-version"}
     return versions

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from anthropic import Anthropic, AsyncAnthropic
 
+    from mnemosyne_core.events import Fact
     from mnemosyne_core.ids import CountedIds
     from mnemosyne_core.tree import SupervisionTree
     from mnemosyne_core.work import WorkItem
@@ -41,6 +42,7 @@ class _Manners(TypedDict):
     counts_sockets: bool
     has_refused: Callable[[], bool]
     faults: FaultInjector | None
+    redact: Callable[[Fact], Fact]
 
 
 # --- Claude ----------------------------------------------------------------------------
@@ -229,10 +231,13 @@ def _manners(request: pytest.FixtureRequest) -> _Manners:
     run = run_of(request.config)
     record = run.current
     assert record is not None, "fixtures run inside a test"
+    from pytest_mnemosyne.plugin._redacted_facts import facts_without_secrets
+
     return {
         "counts_sockets": not run.settings.mode.forwards,
         "has_refused": lambda: bool(record.violations),
         "faults": _plan_of(request),
+        "redact": facts_without_secrets(lambda: run.cassettes.redactor),
     }
 
 

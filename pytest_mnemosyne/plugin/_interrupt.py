@@ -9,6 +9,10 @@ whoever has such a request also stops the test:
 - from another thread, by a signal to the main thread, whose handler then does the
   above, or raises where no loop runs, which ends a blocking `queue.get()` or `join()`.
 
+A signal that arrives just before the main thread begins to wait in the operating system
+wakes nobody: Python runs handlers between bytecodes, and there is none until the wait
+ends. So it is sent until it was heard.
+
 The signal is one that is ignored by default, so one that arrives late does no harm.
 The choice not taken, SIGINT, cannot be told from a user's Ctrl-C.
 """
@@ -20,6 +24,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from time import sleep
 from types import FrameType
 from typing import Any, Final
 
@@ -27,6 +32,10 @@ if sys.platform == "win32":
     _SIGNAL: Final = signal.SIGBREAK
 else:
     _SIGNAL: Final = signal.SIGURG
+
+
+_PAUSES_S: Final = tuple(0.001 * 2**n for n in range(10))
+"""How long a thread waits for each signal to be heard, before it sends the next; 1 s in all."""
 
 
 class Interrupter:
@@ -43,6 +52,8 @@ class Interrupter:
         self._previous: Any = None
         self._excepthook = threading.excepthook
         self._armed = False
+        self._is_wanted = False
+        """Whether a thread waits for its signal to be heard; no lock, since a handler reads it."""
 
     def arm(self) -> None:
         """Listen for other threads; does nothing where pytest is not in the main thread."""
@@ -66,7 +77,15 @@ class Interrupter:
         if threading.current_thread() is threading.main_thread():
             self._cancel_from_inside()
         elif self._armed:
+            self._signal_until_heard()
+
+    def _signal_until_heard(self) -> None:
+        self._is_wanted = True
+        for pause_s in _PAUSES_S:
             _signal_main_thread()
+            sleep(pause_s)
+            if not self._is_wanted:
+                return
 
     def _cancel_from_inside(self) -> None:
         loop = _running_loop()
@@ -87,7 +106,8 @@ class Interrupter:
             self._excepthook(args)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the handler's signature
-        if not self._in_test():
+        is_wanted, self._is_wanted = self._is_wanted, False
+        if not is_wanted or not self._in_test():
             return
         from pytest_mnemosyne.plugin._errors import TestStopped
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_mnemosyne.plugin._options import Settings
+from pytest_mnemosyne.plugin._severity import SEVERITIES, Severity, is_severity
 
 if TYPE_CHECKING:
     from mnemosyne_core.errors import UsageError
+    from pytest_mnemosyne.cassette import Matcher
 
 CASSETTE: Final = "claude_cassette"
 REQUIRES_KEY: Final = "requires_api_key"
@@ -19,11 +21,17 @@ LIVE_ONLY: Final = "live_only"
 VIRTUAL_TIME: Final = "virtual_time"
 SCHEDULES: Final = "schedules"
 
+PACES: Final = ("instant", "recorded")
+"""The words of `pytest_mnemosyne.cassette.Pace`, which is not imported for a marker."""
+
 _HELP: Final = (
     (
-        f"{CASSETTE}(name=None, path=None): give the test a cassette; name: one that several "
-        "tests share, relative to the cassette folder; path: any recording, relative to rootdir, "
-        "also one that another recorder wrote"
+        f"{CASSETTE}(name=None, path=None, match=(), unplayed=None, expires=None, pace='instant'): "
+        "give the test a cassette; name: one that several tests share, relative to the cassette "
+        "folder; path: any recording, relative to rootdir, also one that another recorder wrote; "
+        "match: what is not compared (dates, uuids, durations, hashes, $.json.path, ...); "
+        "unplayed: error, warn or ignore; expires: days; pace: recorded, for answers that take the "
+        "time that they took"
     ),
     (
         f"{REQUIRES_KEY}: the test needs Claude: it replays its cassette, and is skipped (under "
@@ -53,6 +61,25 @@ class Chosen:
 
     name: str | None = None
     path: str | None = None
+    match: tuple[str | Matcher, ...] = ()
+    """What is not compared, besides what the run leaves out."""
+
+    unplayed: Severity | None = None
+    """What a recorded call that the test does not ask for is; `None` for the run's setting."""
+
+    expires_days: float | None = None
+    """After how many days the cassette has expired; `None` for the run's setting."""
+
+    pace: str = "instant"
+    """When played answers arrive; one of `PACES`."""
+
+    remedies: tuple[str, ...] = ()
+    """What to do about calls that nobody asked for, where another plug-in has the file."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other tests may have the same."""
+        return self.name is not None or self.path is not None
 
     def locate(self, settings: Settings, *, rootdir: Path) -> Path | None:
         """The file; `None` where the marker names none and the test's own is meant."""
@@ -118,7 +145,7 @@ def _chosen(marker: pytest.Mark) -> Chosen:
         given["name"] = marker.args[0]
     elif marker.args:
         raise misused("takes one name, or name= or path=", marker)
-    unknown = sorted(set(given) - {"name", "path"})
+    unknown = sorted(set(given) - {"name", "path", "match", "unplayed", "expires", "pace"})
     if unknown:
         raise misused(f"does not know {', '.join(unknown)}", marker)
     name, path = given.get("name"), given.get("path")
@@ -126,7 +153,39 @@ def _chosen(marker: pytest.Mark) -> Chosen:
         raise misused("takes a name or a path, not both", marker)
     if name is not None:
         _check_name(name, marker)
-    return Chosen(name=name, path=None if path is None else str(path))
+    unplayed, expires = given.get("unplayed"), given.get("expires")
+    if unplayed is not None and not is_severity(unplayed):
+        raise misused(f"takes {', '.join(SEVERITIES)} as unplayed=", marker)
+    if expires is not None and not _is_days(expires):
+        raise misused("takes a number of days as expires=", marker)
+    pace = given.get("pace", "instant")
+    if pace not in PACES:
+        raise misused(f"takes {' or '.join(PACES)} as pace=", marker)
+    return Chosen(
+        name=name,
+        path=None if path is None else str(path),
+        match=_match(given.get("match", ()), marker),
+        unplayed=unplayed,
+        expires_days=expires,
+        pace=pace,
+    )
+
+
+def _match(given: object, marker: pytest.Mark) -> tuple[str | Matcher, ...]:
+    """What `match=` lists, or the one thing that it is."""
+    listed = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+    if not listed:
+        return ()
+    from pytest_mnemosyne.cassette import Matcher
+
+    found = tuple(each for each in listed if isinstance(each, str | Matcher))
+    if len(found) < len(listed):
+        raise misused("takes names, JSON paths and matchers as match=", marker)
+    return found
+
+
+def _is_days(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and given > 0
 
 
 def _check_name(name: object, marker: pytest.Mark) -> None:
@@ -167,7 +226,7 @@ def apply_requires_key(item: pytest.Item, settings: Settings, *, has_cassette: b
         pytest.skip.Exception: There is nothing to replay, and this run does not ask.
         pytest.fail.Exception: The same under CI, where it means a forgotten recording.
     """
-    if has_cassette or settings.mode.forwards:
+    if has_cassette or settings.mode.forwards_unknown:
         return
     reason = (
         "requires_api_key: nothing is recorded for this test; record it with a key in "

@@ -15,19 +15,29 @@ from _pytest._code.code import (
 from pytest_mnemosyne.plugin._record import Violation
 
 
-def fail_report(report: pytest.TestReport, violations: Sequence[Violation]) -> None:
-    """Make `report` a failure that begins with `violations`.
+def fail_report(
+    report: pytest.TestReport, violations: Sequence[Violation], *, calls: Sequence[str] = ()
+) -> None:
+    """Make `report` a failure that begins with `violations`, and tells of `calls` below.
 
     It ends what xfail, skip, an absorbed exception or a cancelled task had made of the
     test; that stays below, as a section of its own.
     """
     aftermath = _aftermath(report)
     failure = plain_repr(report, _joined(violations), headline=violations[0].headline)
+    if calls:
+        failure.addsection("what each agent asked", "\n".join(calls))
     failure.addsection("what the test made of it", aftermath)
     report.longrepr = failure
     report.outcome = "failed"
     if hasattr(report, "wasxfail"):
         del report.wasxfail
+
+
+def fail_plainly(report: pytest.TestReport, text: str, *, headline: str) -> None:
+    """Make the report of a phase that went well a failure that consists of a text."""
+    report.longrepr = plain_repr(report, f"{text}\n", headline=headline)
+    report.outcome = "failed"
 
 
 def plain_repr(report: pytest.TestReport, text: str, *, headline: str) -> ReprExceptionInfo:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-MODES: Final = ("replay", "record", "rerecord", "live")
+MODES: Final = ("replay", "record", "rerecord", "live", "verify")
 REPLAY: Final = "replay"
 SCRIPTED: Final = "scripted"
 
@@ -46,6 +46,11 @@ class Mode:
     def forwards(self) -> bool:
         """Whether requests may leave the process."""
         return self.name != REPLAY
+
+    @property
+    def forwards_unknown(self) -> bool:
+        """Whether a request that is not recorded is forwarded."""
+        return self.name not in (REPLAY, "verify")
 
     @property
     def writes(self) -> bool:

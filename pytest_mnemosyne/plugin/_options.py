@@ -7,15 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_mnemosyne.plugin import _modes
+from pytest_mnemosyne.plugin import _modes, _money, _severity
 
 if TYPE_CHECKING:
     from mnemosyne_core.errors import UsageError
+    from mnemosyne_core.prices import Price
     from pytest_mnemosyne.simulation.schedules import Tape
+
+
+_SHORTEST_SECRET: Final = 6
+"""In characters, as the redactor takes them; known here because that is imported later."""
+
+_SEVERITIES: Final = (
+    ("mnemosyne_unplayed", "what a recorded call that nobody asked for is", "error"),
+    ("mnemosyne_order", "what it is that an agent asks in another order than recorded", "warn"),
+    ("mnemosyne_expired", "what a cassette older than mnemosyne_expires is", "warn"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +47,39 @@ class Settings:
 
     block_hosts: bool
     """Whether hosts that are not Claude's are refused as well."""
+
+    match: tuple[str, ...]
+    """Matchers by name: what no test of the run compares."""
+
+    ignore: tuple[str, ...]
+    """JSON paths: what no test of the run compares."""
+
+    secrets: tuple[str, ...]
+    """Environment variables that hold secrets, besides those that are recognised."""
+
+    lane: str | None
+    """The agent whose role alone is recorded; `None` for all of them."""
+
+    budget: float | None
+    """What may be spent on Claude, in US dollars; `None` for no bound."""
+
+    prices: Mapping[str, Price]
+    """What models cost, besides the published prices."""
+
+    unplayed: _severity.Severity
+    """What a recorded call that nobody asked for is."""
+
+    order: _severity.Severity
+    """What it is that an agent asks in another order than the recorded one."""
+
+    expires_days: float | None
+    """After how many days a cassette has expired; `None` for never."""
+
+    expired: _severity.Severity
+    """What an expired cassette is."""
+
+    trim: bool
+    """Whether what is left over at the end is removed."""
 
     tape: Tape | None
     """The order in which tests marked `schedules` run; `None` for a search."""
@@ -71,6 +115,30 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="scripted|URL",
         default=None,
         help="where forwarded requests go instead of the real API",
+    )
+    group.addoption(
+        "--mnemosyne-budget",
+        dest="mnemosyne_budget",
+        metavar="USD",
+        default=None,
+        help="how much may be spent on Claude; a request that may cost more than is left is not "
+        "sent and fails its test",
+    )
+    group.addoption(
+        "--mnemosyne-lane",
+        dest="mnemosyne_lane",
+        metavar="AGENT",
+        default=None,
+        help="record only what this agent and the others of its role ask, such as executor; "
+        "everything else is played",
+    )
+    group.addoption(
+        "--mnemosyne-trim",
+        dest="mnemosyne_trim",
+        action="store_true",
+        default=False,
+        help="when everything has passed, remove recorded calls that nobody asked for and, after "
+        "a full run, cassettes of no test",
     )
     group.addoption(
         "--mnemosyne-tape",
@@ -112,6 +180,42 @@ def add_options(parser: pytest.Parser) -> None:
         type="string",
         default="cassettes",
     )
+    for name, what, default in _SEVERITIES:
+        words = ", ".join(_severity.SEVERITIES)
+        parser.addini(name, f"{what}: {words}; default {default}", type="string", default=default)
+    parser.addini(
+        "mnemosyne_expires",
+        "after how many days a cassette has expired; default never",
+        type="string",
+        default="",
+    )
+    parser.addini(
+        "mnemosyne_match",
+        "what no request is compared by: dates, uuids, durations, hashes, and what the hook "
+        "pytest_mnemosyne_matchers declares",
+        type="args",
+        default=[],
+    )
+    parser.addini(
+        "mnemosyne_ignore",
+        "JSON paths in requests that are not compared, such as $.metadata.user_id, one a line",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
+        "mnemosyne_secrets",
+        "environment variables whose values are kept out of cassettes and reports, one a line; "
+        "Claude's keys and what looks like a secret are by themselves",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
+        "mnemosyne_prices",
+        "what models cost besides the published prices, in US dollars for a million tokens, one a "
+        "line: claude-x input=3 output=15 cache_write=3.75 cache_read=0.3",
+        type="linelist",
+        default=[],
+    )
     parser.addini(
         "mnemosyne_block_hosts",
         "refuse contact with every host but this machine and Claude's",
@@ -142,6 +246,17 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] | None = Non
             has_key=_modes.found_key(environ) is not None,
             cassette_dir=_cassette_dir(config),
             block_hosts=_block_hosts(config),
+            match=tuple(config.getini("mnemosyne_match")),
+            ignore=_ignore(config),
+            secrets=_secrets(config, environ),
+            lane=_lane(config, mode),
+            unplayed=_severity.of_ini(config, "mnemosyne_unplayed"),
+            order=_severity.of_ini(config, "mnemosyne_order"),
+            expires_days=_expires(config),
+            expired=_severity.of_ini(config, "mnemosyne_expired"),
+            trim=bool(config.getoption("mnemosyne_trim")),
+            budget=_money.read_budget(config),
+            prices=_money.read_prices(config.getini("mnemosyne_prices")),
             tape=_tape(config),
             schedules=_at_least(1, config, "schedules"),
             seed=_at_least(0, config, "seed") or 0,
@@ -167,6 +282,16 @@ def _usage_error() -> type[UsageError]:
     return UsageError
 
 
+def _lane(config: pytest.Config, mode: _modes.Mode) -> str | None:
+    given: str | None = config.getoption("mnemosyne_lane")
+    if given is not None and not (given.strip() and mode.writes):
+        raise _usage_error()(
+            f"the option --mnemosyne-lane={given} names the agent that is recorded, and the mode "
+            f"is {mode.name}; name one, and add --mnemosyne-mode=rerecord (or record)"
+        )
+    return given
+
+
 def _tape(config: pytest.Config) -> Tape | None:
     given = config.getoption("mnemosyne_tape")
     if given is None:
@@ -176,11 +301,51 @@ def _tape(config: pytest.Config) -> Tape | None:
     return Tape.parse(given)
 
 
+def _ignore(config: pytest.Config) -> tuple[str, ...]:
+    given = config.getini("mnemosyne_ignore")
+    if not given:
+        return ()
+    from pytest_mnemosyne.cassette import JsonPath
+
+    try:
+        return tuple(JsonPath.parse(each).text for each in given)
+    except _usage_error() as error:
+        raise _usage_error()(f"the ini setting mnemosyne_ignore: {error}") from error
+
+
 def _at_least(least: int, config: pytest.Config, name: str) -> int | None:
     given: int | None = config.getoption(f"mnemosyne_{name}")
     if given is not None and given < least:
         raise _usage_error()(f"--mnemosyne-{name} takes a number from {least} on, got {given}")
     return given
+
+
+def _expires(config: pytest.Config) -> float | None:
+    given = str(config.getini("mnemosyne_expires")).strip()
+    if not given:
+        return None
+    try:
+        days = float(given)
+    except ValueError:
+        days = 0
+    if not 0 < days < float("inf"):
+        raise _usage_error()(
+            f"the ini setting mnemosyne_expires takes a number of days, got {given!r}"
+        )
+    return days
+
+
+def _secrets(config: pytest.Config, environ: Mapping[str, str]) -> tuple[str, ...]:
+    names = tuple(config.getini("mnemosyne_secrets"))
+    for name in names:
+        length = len(environ.get(name, ""))
+        if 0 < length < _SHORTEST_SECRET:
+            raise _usage_error()(
+                f"the ini setting mnemosyne_secrets names {name}, whose value has {length} "
+                f"characters and would be found in every other text; use one of at least "
+                f"{_SHORTEST_SECRET}, or leave it out"
+            )
+    return names
 
 
 def _block_hosts(config: pytest.Config) -> bool:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_mnemosyne.cassette import Cassette
+    from collections.abc import Iterable, Sequence
+
+    from pytest_mnemosyne.cassette import Cassette, Interaction, Turn
     from pytest_mnemosyne.plugin._faults import FaultInjector
+    from pytest_mnemosyne.plugin._markers import Chosen
     from pytest_mnemosyne.plugin._virtual import Wish
     from pytest_mnemosyne.simulation import ScriptedClaude
     from pytest_mnemosyne.simulation.schedules import Schedule
@@ -29,15 +32,17 @@ class Violation:
     """The whole story: agent, call, message, words, command."""
 
 
-def counts_of(cassette: Cassette, *, saved: bool) -> dict[str, int]:
+def counts_of(
+    turns: Iterable[Turn], unplayed: Sequence[Interaction], *, saved: bool
+) -> dict[str, int]:
     """How many turns with Claude came from where, and what they used.
 
     The names are those of a turn's source, and `unplayed`, `input_tokens`, `output_tokens`.
     What was recorded and is not `saved` is counted as `discarded`; what a fault plan has bent
     as `injected`, besides where it came from.
     """
-    counts = {"unplayed": len(cassette.unplayed()), "input_tokens": 0, "output_tokens": 0}
-    for turn in cassette.turns:
+    counts = {"unplayed": len(unplayed), "input_tokens": 0, "output_tokens": 0}
+    for turn in turns:
         source: str = turn.source.value
         if turn.injected and source != "injected":
             counts["injected"] = counts.get("injected", 0) + 1
@@ -59,6 +64,7 @@ class TestRecord:
     __slots__ = (
         "_reported_in",
         "cassette",
+        "chosen",
         "closers",
         "failed",
         "faults",
@@ -72,6 +78,7 @@ class TestRecord:
         "saved",
         "schedule",
         "scripted",
+        "sections",
         "sometimes",
         "violations",
         "was_worth_saving",
@@ -93,6 +100,9 @@ class TestRecord:
         """Whether its cassette was, or was to be, written."""
 
         self.cassette: Cassette | None = None
+        self.chosen: Chosen | None = None
+        """What its marker says of its cassette; `None` where it has none."""
+
         self.scripted: ScriptedClaude | None = None
         self.faults: FaultInjector | None = None
         self.wish: Wish | None = None
@@ -110,6 +120,9 @@ class TestRecord:
         self.violations: list[Violation] = []
         self.notes: list[str] = []
         """Lines about this test for the end of the run."""
+
+        self.sections: dict[str, list[str]] = {}
+        """The same, under titles that the lines of other tests stand under, too."""
 
         self._reported_in: list[Phase] = []
 
@@ -129,6 +142,10 @@ class TestRecord:
     def note(self, violation: Violation) -> None:
         """Remember a refused request; from any thread."""
         self.violations.append(violation)
+
+    def tell(self, title: str, lines: list[str]) -> None:
+        """Have lines about this test told at the end of the run."""
+        self.sections.setdefault(title, []).extend(lines)
 
     def to_report(self, when: Phase) -> list[Violation]:
         """The violations that make the report of this phase a failure.
@@ -154,6 +171,7 @@ class TestRecord:
         self.failed = self.passed_call = self.saved = self.is_closed = False
         self.is_reported = self.was_worth_saving = False
         self.notes = []
+        self.sections = {}
 
     def close(self) -> None:
         """Undo everything; safe to call twice."""

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_mnemosyne.plugin import _environment, _markers
+from mnemosyne_core import origins
+from pytest_mnemosyne.plugin import _environment, _markers, _vcr_tests
+from pytest_mnemosyne.plugin._completeness import Completeness
 from pytest_mnemosyne.plugin._guard import Guard
 from pytest_mnemosyne.plugin._interrupt import Interrupter
+from pytest_mnemosyne.plugin._journals import notes_on_journals, notes_on_loss
+from pytest_mnemosyne.plugin._matching import check_loosening
 from pytest_mnemosyne.plugin._modes import SCRIPTED
+from pytest_mnemosyne.plugin._money import budget_of, money_line, prices_of
 from pytest_mnemosyne.plugin._options import Settings
-from pytest_mnemosyne.plugin._record import TestRecord, Violation, counts_of
+from pytest_mnemosyne.plugin._record import TestRecord, Violation
 from pytest_mnemosyne.plugin._schedules import plan_of
 from pytest_mnemosyne.plugin._summary import Summary, attach
 from pytest_mnemosyne.plugin._virtual import (
@@ -33,9 +37,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mnemosyne_core.errors import Abort
-    from pytest_mnemosyne.cassette import Cassette, Door, Miss, Upstream
-    from pytest_mnemosyne.plugin._cassettes import Cassettes
+    from pytest_mnemosyne.cassette import Budget, Cassette, Door, Miss, Prices, Upstream
+    from pytest_mnemosyne.plugin._cassettes import Cassettes, Makes
     from pytest_mnemosyne.plugin._clients import SharedClients
+    from pytest_mnemosyne.plugin._run_folder import RunFolder
     from pytest_mnemosyne.simulation import ScriptedClaude
     from pytest_mnemosyne.wire import ClaudeHosts
 
@@ -67,6 +72,7 @@ class Run:
         self.config = config
         self.settings = settings
         self.summary = Summary()
+        self.completeness = Completeness(config)
         self.current: TestRecord | None = None
         self.strays: list[Violation] = []
         """Refused requests that no test made: before, between and after the tests."""
@@ -104,13 +110,38 @@ class Run:
             self._door.uninstall()
             self._door = None
         self._guard.uninstall()
+        if "folder" in self.__dict__ and self.folder is not None:
+            self.folder.remove()
 
     @functools.cached_property
     def cassettes(self) -> Cassettes:
         """The cassettes of this run."""
         from pytest_mnemosyne.plugin._cassettes import Cassettes
 
-        return Cassettes(self.config, self.settings)
+        return Cassettes(self.config, self.settings, self.folder, self.budget)
+
+    @functools.cached_property
+    def budget(self) -> Budget | None:
+        """What may be spent on Claude; `None` where nobody has set a bound."""
+        return budget_of(self.settings, self.folder, self._refused)
+
+    @functools.cached_property
+    def folder(self) -> RunFolder | None:
+        """What the processes of this run share; `None` where nothing leaves it."""
+        if not self.settings.mode.forwards:
+            return None
+        from pytest_mnemosyne.plugin._run_folder import RunFolder
+
+        return RunFolder(self.config)
+
+    def shown_text(self, text: str) -> str:
+        """A text without the secrets of this run."""
+        return self.cassettes.redactor.shown_text(text)
+
+    @property
+    def has_cassettes(self) -> bool:
+        """Whether there is a folder of cassettes; without one, ends of runs are none of ours."""
+        return self.settings.cassette_dir.is_dir()
 
     @property
     def clients(self) -> SharedClients:
@@ -134,6 +165,8 @@ class Run:
                 upstream=None if upstream in (None, SCRIPTED) else Upstream(upstream),
                 block_other_hosts=self.settings.block_hosts,
                 on_uncovered=self._refused,
+                is_recorded_elsewhere=self._is_recorded_elsewhere,
+                budget=self.budget,
             )
         return self._door
 
@@ -142,6 +175,8 @@ class Run:
         if path.suffix != ".yaml" or not path.is_relative_to(self.settings.cassette_dir):
             return False
         try:
+            if not path.is_file():
+                return False  # a pipe would be waited for
             with path.open("rb") as file:
                 return file.read(len(_FIRST_BYTES)) == _FIRST_BYTES
         except OSError:
@@ -172,6 +207,24 @@ class Run:
             self.summary.take_note(
                 f"{record.nodeid} was broken off, so {cassette.path} was not written"
             )
+            for note in notes_on_loss(record.nodeid, cassette):
+                self.summary.take_note(note)
+
+    def tell_the_end(self) -> None:
+        """Say what was spent, and name the recordings that no cassette holds."""
+        if any(self.summary.counts.values()):
+            self.summary.money = money_line(self.summary.counts, self.settings, self.folder)
+        # A miss may be of what an earlier run has recorded and lies aside.
+        if self.settings.mode.writes or self.summary.counts["missed"]:
+            for note in self.notes_on_journals():
+                self.summary.take_note(note)
+        lane = self.settings.lane
+        if lane is not None and not self.summary.counts["recorded"]:
+            self.summary.take_note(f"--mnemosyne-lane={lane}: no agent of this role was recorded")
+
+    def notes_on_journals(self) -> list[str]:
+        """Lines about recordings that no cassette holds."""
+        return notes_on_journals(self.settings.cassette_dir, self.config.rootpath)
 
     def prepare(self, item: pytest.Item) -> None:
         """What the test's markers ask for, and its cassette if it needs one; in its setup."""
@@ -200,18 +253,43 @@ class Run:
         record = self.running
         if record.cassette is not None:
             return record.cassette
+        _vcr_tests.refuse_two_recorders(record.item)
+        from pytest_mnemosyne.plugin._conclusion import check_age
+
+        asked = asked or _markers.Asked.of(record.item)
         cassette = self.cassettes.open(
-            record.item,
-            asked or _markers.Asked.of(record.item),
-            on_miss=functools.partial(self._missed, record),
+            record.item, asked, on_miss=functools.partial(self._missed, record)
         )
+        record.chosen = asked.chosen()
+        check_age(record, cassette, record.chosen, self.settings)
+        check_loosening(record, cassette)
         closers = record.closers
+        closers.enter_context(origins.listening(cassette.origins))
         closers.enter_context(self.door.playing(cassette))
+        closers.callback(cassette.close)
         closers.enter_context(_environment.replaced(os.environ, self._variables))
         if cassette.mode.forwards and self.settings.upstream == SCRIPTED:
             closers.enter_context(_forwarding_to(self.scripted().url, self.door))
         record.cassette = cassette
         return cassette
+
+    @contextmanager
+    def adopting(self, make: Makes, chosen: _markers.Chosen) -> Iterator[Cassette]:
+        """Let the running test have a cassette from elsewhere, which is current in the block.
+
+        Args:
+            make: Makes it.
+            chosen: What a marker would say of it.
+
+        Raises:
+            CassetteFileError: Its file cannot be read.
+        """
+        record = self.running
+        on_miss = functools.partial(self._missed, record)
+        record.cassette = self.cassettes.adopt(make, record.item, chosen, on_miss=on_miss)
+        record.chosen = chosen
+        with self.door.playing(record.cassette):
+            yield record.cassette
 
     def scripted(self) -> ScriptedClaude:
         """The script of the test that is running; its server ends with the test."""
@@ -247,19 +325,29 @@ class Run:
             record.passed_call = report.passed
         if when == "teardown" and record.cassette is not None:
             record.is_reported = True
-            counts = counts_of(record.cassette, saved=record.saved)
-            _note_leftovers(record, record.cassette, counts)
-            mode = record.cassette.mode.value
-            attach(report, mode=mode, counts=counts, violations=violations, notes=record.notes)
+            from pytest_mnemosyne.plugin._conclusion import conclude
+
+            conclude(record, record.cassette, report, violations, self.settings, self._prices)
         elif violations:
             attach(report, mode=self.settings.mode.name, violations=violations)
+        elif when == "teardown" and not record.has_passed and self.has_cassettes:
+            from pytest_mnemosyne.plugin._conclusion import conclude_unopened
+
+            conclude_unopened(self, record, report)
         return violations
+
+    @functools.cached_property
+    def _prices(self) -> Prices:
+        return prices_of(self.settings)
 
     @property
     def running(self) -> TestRecord:
         """The record of the test that is running."""
         assert self.current is not None, "fixtures are made while a test runs"
         return self.current
+
+    def _is_recorded_elsewhere(self) -> bool:
+        return self.current is not None and _vcr_tests.is_recorded(self.current.item)
 
     def _is_in_phase(self) -> bool:
         return self.current is not None and self.current.in_phase
@@ -272,7 +360,7 @@ class Run:
         self._interrupter.stop_test()
 
     def _refused(self, error: Abort) -> None:
-        text = str(error)
+        text = self.shown_text(str(error))
         violation = Violation(f"refused: {text.splitlines()[0]}", text)
         if self.current is None:
             self.strays.append(violation)
@@ -289,6 +377,8 @@ class Run:
 
     def _error_for_contact(self, host: str) -> Abort | None:
         if host == self._upstream_host and self.settings.mode.forwards:
+            return None
+        if self._is_recorded_elsewhere():
             return None
         if self._hosts.covers_host(host):
             return self._error_for_claude(host) if self._is_fenced else None
@@ -338,13 +428,3 @@ def _forwarding_to(url: str, door: Door) -> Iterator[None]:
         yield
     finally:
         door.upstream = before
-
-
-def _note_leftovers(record: TestRecord, cassette: Cassette, counts: Mapping[str, int]) -> None:
-    unplayed = counts["unplayed"]
-    if unplayed and record.has_passed:
-        noun = "interaction" if unplayed == 1 else "interactions"
-        record.notes.append(f"{record.nodeid} left {unplayed} {noun} unplayed")
-    # A cassette that could not be written is the test's error, which says so itself.
-    if counts.get("discarded") and not record.was_worth_saving:
-        record.notes.append(f"{record.nodeid} did not pass, so {cassette.path} was not written")

@@ -58,6 +58,9 @@ class Surroundings:
     faults: FaultInjector | None
     """The test's plan, if it has one."""
 
+    redact: Callable[[Fact], Fact]
+    """Takes secrets out of what is recorded of a system."""
+
     _watched: bool = field(default=False, init=False)
 
     def watch(self) -> None:
@@ -136,6 +139,7 @@ class TreeMaker(Surroundings):
             ids=self.ids,
             plugins=plugin_manager([_Listening(self.log)]),
             failpoints=self.failpoints,
+            redact=self.redact,
         )
         self.end_with_test(tree.stop)
         if start:
@@ -191,7 +195,7 @@ class BridgeMaker(Surroundings):
         bridge = ClaudeAgentBridge(
             role,
             path=path,
-            recorder=_LogRecorder(self.log),
+            recorder=_LogRecorder(self.log, self.redact),
             transport=transport_to(source, settings=settings, plugins=plugins),
             settings=settings,
         )
@@ -221,8 +225,9 @@ class _Listening:
 class _LogRecorder:
     """Gives a bridge without a tree somebody to tell."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, redact: Callable[[Fact], Fact]) -> None:
         self._log = log
+        self._redact = redact
         self._clock = clock_of_test()
 
     def record(self, fact: Fact, *, agent: str, attempt: int = 1, by: int | None = None) -> Event:
@@ -232,7 +237,7 @@ class _LogRecorder:
             agent=agent,
             attempt=attempt,
             by=by,
-            fact=fact,
+            fact=self._redact(fact),
         )
         self._log.feed(event)
         return event

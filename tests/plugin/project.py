@@ -31,7 +31,7 @@ ASKING = f"""
 """What every test file begins with."""
 
 
-_LEAN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+_LEAN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:recording")
 """Inner runs import their plug-ins anew, and Hypothesis alone takes a second."""
 
 

@@ -247,6 +247,6 @@ def test_the_client_is_there_for_classes_and_for_other_fixtures(project: Project
 
 
 def test_the_fixtures_are_listed_with_what_they_are(project: Project) -> None:
-    result = project.pytester.runpytest_inprocess("--fixtures")
+    result = project.pytester.runpytest_inprocess("-p", "no:recording", "--fixtures")
 
     result.stdout.fnmatch_lines(["claude -- *", "*needs no key to replay.*"])

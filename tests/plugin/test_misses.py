@@ -287,6 +287,29 @@ def test_the_failure_begins_with_the_miss_and_ends_with_what_the_test_made_of_it
     )
 
 
+def test_the_failure_says_agent_by_agent_what_was_asked(project: Project) -> None:
+    project.cassette("test_it/test_it", ("one", "answer"), ("two", "answer"))
+    project.test_file(
+        """
+        async def test_it(claude):
+            await ask(claude, "one")
+            await ask(claude, "new")
+        """
+    )
+
+    result = project.run()
+
+    result.stdout.fnmatch_lines(
+        [
+            "*what each agent asked*",
+            "outside any agent: asked 2, recorded 2",
+            '  extra:     POST /v1/messages (*) "new"',
+            '  not asked: 2. POST /v1/messages (*) "two"',
+            "*what the test made of it*",
+        ]
+    )
+
+
 def test_the_traceback_of_a_miss_ends_at_the_tests_own_line(project: Project) -> None:
     project.test_file("def test_it(claude_sync): ask_sync(claude_sync, 'new')")
 

@@ -126,7 +126,7 @@ def test_the_markers_are_registered_with_a_help_text(project: Project) -> None:
 
     result.stdout.fnmatch_lines(
         [
-            "@pytest.mark.claude_cassette(name=None, path=None): *",
+            "@pytest.mark.claude_cassette(name=None, path=None, *): *",
             "@pytest.mark.requires_api_key: *",
             "@pytest.mark.live_only: *",
         ]

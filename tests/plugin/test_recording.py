@@ -21,6 +21,10 @@ GREETING = """
 """
 
 
+def cassettes_of(project: Project) -> list[str]:
+    return sorted(path.name for path in (project.path / "cassettes").rglob("*.yaml"))
+
+
 def test_what_was_recorded_replays_without_a_script(project: Project) -> None:
     project.test_file(GREETING)
     project.run(*RECORD).assert_outcomes(passed=1)
@@ -51,7 +55,7 @@ def test_recording_says_what_was_recorded_and_where_from(project: Project) -> No
         pytest.param('pytest.xfail("as expected")', {"xfailed": 1}, id="xfailed"),
     ],
 )
-def test_a_test_that_does_not_pass_writes_nothing_and_says_so(
+def test_a_test_that_does_not_pass_writes_no_cassette_and_says_what_is_kept(
     project: Project, ending: str, outcome: dict[str, int]
 ) -> None:
     project.test_file(f"{GREETING}        {ending}\n")
@@ -59,9 +63,13 @@ def test_a_test_that_does_not_pass_writes_nothing_and_says_so(
     result = project.run(*RECORD)
 
     result.assert_outcomes(**outcome)
-    assert not (project.path / "cassettes").exists()
+    assert cassettes_of(project) == []
     result.stdout.fnmatch_lines(
-        ["mnemosyne: test_it.py::test_it did not pass, so *test_it.yaml was not written"]
+        [
+            "mnemosyne: test_it.py::test_it did not pass, so *test_it.yaml was not written",
+            "mnemosyne: 1 answer recorded by test_it.py::test_it reached no cassette and *.journal",
+            "mnemosyne: to make cassettes of them: mnemosyne cassettes recover cassettes",
+        ]
     )
 
 
@@ -81,7 +89,7 @@ def test_a_failing_teardown_writes_nothing_either(project: Project) -> None:
 
     project.run(*RECORD).assert_outcomes(passed=1, errors=1)
 
-    assert not (project.path / "cassettes").exists()
+    assert cassettes_of(project) == []
 
 
 def test_record_adds_only_what_is_missing(project: Project) -> None:
@@ -140,7 +148,7 @@ def test_a_request_that_the_script_does_not_foresee_fails_the_test(project: Proj
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*the script has no answer for what was asked*"])
-    assert not (project.path / "cassettes").exists()
+    assert cassettes_of(project) == []
 
 
 def test_live_mode_records_nothing(project: Project) -> None:
@@ -223,6 +231,27 @@ def test_two_tests_share_a_cassette_by_name(project: Project) -> None:
     project.run().assert_outcomes(passed=2)
 
 
+def test_an_equal_rerecording_of_a_shared_cassette_changes_no_line(project: Project) -> None:
+    project.test_file(
+        """
+        pytestmark = pytest.mark.claude_cassette(name="shared")
+
+        @pytest.mark.parametrize("name", ["Ann", "Bob"])
+        async def test_it(claude, scripted_claude, name):
+            scripted_claude.reply(f"hello {name}")
+            await ask(claude, f"Greet {name}.")
+        """
+    )
+    project.run(*RECORD).assert_outcomes(passed=2)
+    path = project.path / "cassettes/shared.yaml"
+    before = path.read_bytes().replace(b"took: 0.", b"took: 7.")
+    path.write_bytes(before)
+
+    project.run(*RERECORD).assert_outcomes(passed=2)
+
+    assert path.read_bytes() == before
+
+
 def test_any_recording_can_be_played_by_its_path(project: Project) -> None:
     known = interaction("known", "from elsewhere")
     assert known.response is not None
@@ -266,10 +295,10 @@ def test_unplayed_interactions_are_told(project: Project) -> None:
 
     result = project.run()
 
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
         [
-            "mnemosyne: test_it.py::test_it left 1 interaction unplayed",
+            "1 recorded call was not asked for",
             "mnemosyne (replay): 1 played, 1 unplayed; 7 tokens in, 3 out",
         ]
     )
@@ -340,7 +369,7 @@ def test_a_folder_lost_while_the_test_ran_is_told_once_and_nothing_counts_as_rec
         async def test_it(claude, scripted_claude):
             scripted_claude.reply("hello")
             await ask(claude, "Say hello.")
-            pathlib.Path("cassettes").write_text("in the way")
+            pathlib.Path("cassettes/test_it").write_text("in the way")
         """
     )
 
@@ -403,6 +432,68 @@ def test_what_a_broken_off_run_has_recorded_so_far_is_whole(project: Project) ->
     result.stdout.fnmatch_lines(
         ["mnemosyne: test_it.py::test_second was broken off, so *test_second.yaml was not written"]
     )
-    files = [path.name for path in (project.path / "cassettes").rglob("*") if path.is_file()]
-    assert files == ["test_first.yaml"]
+    assert cassettes_of(project) == ["test_first.yaml"]
     assert len(load(project.path / "cassettes/test_it/test_first.yaml").interactions) == 1
+
+
+def test_a_marker_has_answers_take_the_time_that_they_took(project: Project) -> None:
+    path = project.cassette("test_it/test_it", ("known", "answer"))
+    path.write_text(path.read_text(encoding="utf-8").replace("took: 0.0", "took: 90.0"))
+    project.test_file(
+        """
+        @pytest.mark.virtual_time
+        @pytest.mark.claude_cassette(pace="recorded")
+        async def test_it(claude, virtual_clock):
+            began_s = virtual_clock.monotonic()
+            await ask(claude, "known")
+            assert virtual_clock.monotonic() - began_s == 90.0
+
+        @pytest.mark.claude_cassette(pace="hurried")
+        async def test_misused(claude):
+            pass
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*(pace='hurried') takes instant or recorded as pace=*"])
+
+
+def test_one_role_is_recorded_anew_and_all_others_play(project: Project) -> None:
+    project.test_file(
+        """
+        from mnemosyne_core.lane import Lane, entered
+
+        async def test_it(claude, scripted_claude):
+            scripted_claude.reply("one").reply("two").reply("three")
+            for agent in ("executor", "executor/sub-1", "reviewer"):
+                with entered(Lane(agent)):
+                    await ask(claude, "Go on.")
+        """
+    )
+    project.run(*RECORD).assert_outcomes(passed=1)
+
+    result = project.run(*RERECORD, "--mnemosyne-lane=executor")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["mnemosyne (rerecord): 1 played, 2 recorded; *"])
+
+
+def test_a_role_without_a_recording_mode_stops_the_run(project: Project) -> None:
+    result = project.run("--mnemosyne-lane=executor")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--mnemosyne-lane=executor*add --mnemosyne-mode=rerecord*"])
+
+
+def test_a_role_that_nobody_has_is_told(project: Project) -> None:
+    project.cassette("test_it/test_it", ("Say hello.", "hello"))
+    project.test_file(GREETING)
+
+    result = project.run(*RERECORD, "--mnemosyne-lane=executer")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["mnemosyne: --mnemosyne-lane=executer: no agent of this role was recorded"]
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_mnemosyne.cassette import load
 from tests.plugin.project import Project
 
 pytestmark = pytest.mark.slow
@@ -94,3 +95,53 @@ def test_contact_while_a_worker_imports_fails_the_run(project: Project) -> None:
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["outside every test", "*api.anthropic.com was contacted*"])
+
+
+def test_what_no_worker_has_asked_for_is_left_over_and_can_be_trimmed(project: Project) -> None:
+    shared = project.cassette("shared", *((name, "answer") for name in ("one", "two", "three")))
+    orphan = project.cassette("old", ("known", "answer"))
+    project.test_file(
+        """
+        @pytest.mark.claude_cassette(name="shared")
+        @pytest.mark.parametrize("name", ["one", "two"])
+        async def test_it(claude, name):
+            await ask(claude, name)
+        """
+    )
+
+    told = project.run_apart(*WORKERS)
+    partial = project.run_apart(*WORKERS, "-k", "one")
+    trimmed = project.run_apart(*WORKERS, "--mnemosyne-trim")
+
+    assert told.ret == pytest.ExitCode.TESTS_FAILED
+    told.stdout.fnmatch_lines(
+        [
+            "*recorded calls that no test asked for*",
+            "cassettes/shared.yaml",
+            '  outside any agent: * "three"',
+            "*cassettes that no test has*",
+            "cassettes/old.yaml",
+        ]
+    )
+    assert partial.ret == pytest.ExitCode.OK
+    partial.stdout.no_fnmatch_line("cassettes/old.yaml")
+    assert trimmed.ret == pytest.ExitCode.OK
+    assert len(load(shared).interactions) == 2
+    assert not orphan.exists()
+
+
+def test_after_a_crash_nobody_knows_what_is_left_over(project: Project) -> None:
+    orphan = project.cassette("old", ("known", "answer"))
+    project.test_file(
+        """
+        import os
+
+        def test_one():
+            os._exit(3)
+        """
+    )
+
+    result = project.run_apart(*WORKERS, "--mnemosyne-trim")
+
+    result.stdout.no_fnmatch_line("*cassettes that no test has*")
+    assert orphan.exists()

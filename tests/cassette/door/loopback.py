@@ -198,3 +198,51 @@ def echo(wire: Wire, asked: Asked) -> None:
         wire.end_stream()
     else:
         wire.answer(message(f"echo {asked.text}"))
+
+
+# --- what may go wrong -----------------------------------------------------------------
+
+
+def drop(wire: Wire, asked: Asked) -> None:
+    """Go away in the middle of a stream."""
+    _begin_to_say(wire)
+    raise ConnectionError
+
+
+def cut(wire: Wire, asked: Asked) -> None:
+    """End a stream cleanly before it has said all."""
+    _begin_to_say(wire)
+    wire.end_stream()
+
+
+def stall(wire: Wire, asked: Asked) -> None:
+    """Fall silent in the middle of a stream."""
+    _begin_to_say(wire)
+    wire.stand_still()
+
+
+def break_off(wire: Wire, asked: Asked) -> None:
+    """Break the connection in the middle of a stream."""
+    _begin_to_say(wire)
+    wire.reset()
+
+
+def reset(wire: Wire, asked: Asked) -> None:
+    """Break the connection in place of an answer."""
+    wire.reset()
+
+
+def leave(wire: Wire, asked: Asked) -> None:
+    """Go away in place of an answer."""
+    raise ConnectionError
+
+
+def silent(wire: Wire, asked: Asked) -> None:
+    """Never answer."""
+    wire.stand_still()
+
+
+def _begin_to_say(wire: Wire) -> None:
+    wire.begin_stream()
+    for piece in events("half said")[:3]:
+        wire.chunk(piece)

@@ -94,7 +94,7 @@ async def test_its_first_lines_say_who_what_why_and_how_to_record(cassette: Cass
     with entered(Lane("executor")), pytest.raises(CassetteMissError) as raised:
         await ask("Write a class")
 
-    changed = 'interaction 1 differs in messages[0] (user) alone: "Write a [-function-]{+class+}"'
+    changed = 'only messages[0] (user) differs from interaction 1: "Write a [-function-]{+class+}"'
     assert str(raised.value).splitlines()[:5] == [
         "Claude was asked something that the cassette has no answer for",
         "  agent:   executor, attempt 1",

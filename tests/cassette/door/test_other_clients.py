@@ -109,7 +109,7 @@ def test_a_changed_prompt_is_a_miss(post: Post, server: Loopback, opened: Open) 
     playing = opened(RecordMode.REPLAY)
     with pytest.raises(CassetteMissError):
         post(ANYWHERE, {**QUESTION, "model": "claude-opus-5-5"})
-    assert "differs in model alone" in playing.misses[0].words
+    assert "only the model differs from interaction" in playing.misses[0].words
 
 
 @CLIENTS

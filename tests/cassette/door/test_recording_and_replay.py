@@ -14,7 +14,17 @@ import pytest
 
 from mnemosyne_core.lane import AGENT_HEADER, ATTEMPT_HEADER, Lane, entered
 from pytest_mnemosyne.cassette import Cassette, CassetteMissError, Outcome, RecordMode, Source
-from tests.cassette.door.loopback import PATIENCE_S, Asked, Loopback, Wire, echo, events, message
+from tests.cassette.door.loopback import (
+    PATIENCE_S,
+    Asked,
+    Loopback,
+    Wire,
+    echo,
+    events,
+    message,
+    silent,
+    stall,
+)
 from tests.cassette.door.loopback import serving as serve
 
 MODEL = "claude-sonnet-5-5"
@@ -383,76 +393,6 @@ async def test_retries_are_turns_of_their_own_with_their_fault(opened: Open) -> 
 
 
 # --- how exchanges end -----------------------------------------------------------------
-
-
-def drop(wire: Wire, asked: Asked) -> None:
-    wire.begin_stream()
-    for piece in events("half said")[:3]:
-        wire.chunk(piece)
-    raise ConnectionError
-
-
-def cut(wire: Wire, asked: Asked) -> None:
-    wire.begin_stream()
-    for piece in events("half said")[:3]:
-        wire.chunk(piece)
-    wire.end_stream()
-
-
-def stall(wire: Wire, asked: Asked) -> None:
-    wire.begin_stream()
-    for piece in events("half said")[:3]:
-        wire.chunk(piece)
-    wire.stand_still()
-
-
-def reset(wire: Wire, asked: Asked) -> None:
-    wire.reset()
-
-
-def silent(wire: Wire, asked: Asked) -> None:
-    wire.stand_still()
-
-
-@pytest.mark.parametrize(
-    ("behave", "outcome", "error", "heard"),
-    [
-        pytest.param(drop, Outcome.DROPPED, httpx2.RemoteProtocolError, ["half"], id="dropped"),
-        pytest.param(cut, Outcome.CUT, None, ["half"], id="cut"),
-        pytest.param(stall, Outcome.TIMEOUT, httpx2.ReadTimeout, ["half"], id="stalled"),
-        pytest.param(reset, Outcome.RESET, anthropic.APIConnectionError, [], id="reset"),
-        pytest.param(silent, Outcome.TIMEOUT, anthropic.APITimeoutError, [], id="silent"),
-    ],
-)
-async def test_a_broken_exchange_plays_as_itself(
-    behave: Callable[[Wire, Asked], None],
-    outcome: Outcome,
-    error: type[Exception] | None,
-    heard: list[str],
-    opened: Open,
-    client_of: Callable[..., anthropic.AsyncAnthropic],
-) -> None:
-    async def listen(url: str) -> tuple[list[str], type[Exception] | None]:
-        words: list[str] = []
-        try:
-            async with client_of(url, timeout=0.2).messages.stream(
-                model=MODEL, max_tokens=64, messages=[{"role": "user", "content": "q"}]
-            ) as answer:
-                async for piece in answer.text_stream:
-                    words.append(piece)  # noqa: PERF401 - a broken stream keeps its beginning
-        except (httpx2.HTTPError, anthropic.APIError) as raised:
-            return words, type(raised)
-        return words, None
-
-    with serve(behave) as server:
-        recording = opened(RecordMode.RECORD)
-        live = await listen(server.url)
-        recording.save()
-
-    assert live == (heard, error)
-    opened(RecordMode.REPLAY)
-    assert await listen(ANYWHERE) == live
-    assert [each.outcome for each in recording.interactions_to_write()] == [outcome]
 
 
 async def test_a_stream_that_nobody_reads_on_is_recorded_as_cancelled(

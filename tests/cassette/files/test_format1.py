@@ -338,7 +338,7 @@ REQUEST = "- request: {method: POST, path: /v1/messages}\n"
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        pytest.param("mnemosyne: 1\ninteractions: [\n", 3, "no YAML", id="yaml"),
+        pytest.param("mnemosyne: 1\ninteractions: [\n", 2, "no YAML", id="yaml"),
         pytest.param("mnemosyne: 1\na: \x07\n", 2, "control characters", id="control"),
         pytest.param("", None, "the file is empty", id="empty"),
         pytest.param("mnemosyne: 1\n", 1, "interactions is missing", id="no-interactions"),
@@ -385,6 +385,18 @@ REQUEST = "- request: {method: POST, path: /v1/messages}\n"
             8,
             "an event is a mapping, not int",
             id="event",
+        ),
+        pytest.param(
+            "mnemosyne: 1\nvolatile: {names: [x]}\ninteractions: []\n",
+            2,
+            "names: the kinds are ids, folders, clock",
+            id="kind-of-stand-ins",
+        ),
+        pytest.param(
+            "mnemosyne: 1\nvolatile:\n  ids: [1]\ninteractions: []\n",
+            3,
+            "1 is a whole number, not a text",
+            id="stand-in",
         ),
         pytest.param(
             "mnemosyne: 1\nparts: {m1: {}}\ninteractions:\n- request:\n    method: POST\n"

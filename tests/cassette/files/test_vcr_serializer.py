@@ -107,7 +107,7 @@ def test_plain_vcrpy_writes_our_format_and_no_key(tmp_path: Path, port: int) -> 
 def test_what_vcrpy_must_not_write_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     redactor = Redactor()
     serializer = VcrpySerializer(redactor=redactor)
-    monkeypatch.setattr(redactor, "redact", lambda data: data)
+    monkeypatch.setattr(redactor, "_redact", lambda data, _depth: (data, []))
     request = {"method": "GET", "uri": f"https://h/?key={KEY}"}
     response = {"status": {"code": 200, "message": ""}}
 

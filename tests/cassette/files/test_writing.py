@@ -66,7 +66,7 @@ def test_equal_content_leaves_the_file_untouched(path: Path) -> None:
     [
         pytest.param(replace(FILE, loosened=("dates",)), id="loosened"),
         pytest.param(replace(FILE, interactions=(interaction(),)), id="answer"),
-        pytest.param(replace(FILE, interactions=FILE.interactions * 2), id="one-more"),
+        pytest.param(replace(FILE, interactions=tuple(FILE.interactions) * 2), id="one-more"),
         pytest.param(replace(FILE, recorded=Recorded(source="api", test="t")), id="source"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mnemosyne.cassette import Cassette, CassetteFile, Interaction, Miss, RecordMode, Request
-from pytest_mnemosyne.cassette._difference import changed_span, differences
+from pytest_mnemosyne.cassette._difference import changed_span, differences, without_common
 from pytest_mnemosyne.cassette._miss import CassetteMissError
 
 TOOL = {"name": "write_file", "input_schema": {"type": "object"}}
@@ -112,6 +112,24 @@ def test_equal_text_around_a_change_is_cut_and_changed_text_never() -> None:
     assert len(span) < 40 * len("[-old-]{+new+} ") + 80
 
 
+@pytest.mark.parametrize("sentences", [3, 300], ids=["short", "long"])
+def test_equal_text_between_two_changes_is_cut_as_well(sentences: int) -> None:
+    between = "".join(f"Sentence {number} stays as it is. " for number in range(sentences))
+    old, new = f"Be kind. {between}Stop here.", f"Be quick. {between}Go on here."
+
+    span = json.loads(changed_span(old, new))
+
+    assert span.startswith("Be [-kind-]{+quick+}. Sentence 0 stays")
+    assert span.endswith(" stays as it is. [-Stop-]{+Go on+} here.")
+    assert len(span) < 120
+
+
+def test_a_long_text_that_is_all_new_is_told_as_a_whole() -> None:
+    old, new = "old " * 1000, "new " * 1000
+
+    assert json.loads(changed_span(old, new)) == f"[-{old.strip()}-]{{+{new.strip()}+}} "
+
+
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_a_marked_text_holds_both_texts(old: str, new: str) -> None:
     old, new = (text.translate(dict.fromkeys(map(ord, "[]{}+-…"))) for text in (old, new))
@@ -132,6 +150,29 @@ def test_a_marked_text_holds_both_texts(old: str, new: str) -> None:
     if "…" not in marked:
         assert side("[-", "{+") == old
         assert side("{+", "[-") == new
+
+
+BODIES = st.fixed_dictionaries(
+    {
+        "system": st.sampled_from(["a", "b", [{"type": "text", "text": "a"}]]),
+        "max_tokens": st.sampled_from([1, 1.0, True]),
+        "messages": st.lists(
+            st.builds(
+                lambda role, content: {"role": role, "content": content},
+                st.sampled_from(["user", "assistant"]),
+                st.sampled_from(["", "one", "two", [{"type": "text", "text": "one"}]]),
+            ),
+            max_size=4,
+        ),
+    }
+).map(lambda body: json.dumps(body).encode())
+
+
+@given(BODIES, BODIES)
+def test_what_is_the_same_can_be_left_out_before_differences_are_told(
+    recorded: bytes, asked: bytes
+) -> None:
+    assert differences(*without_common(recorded, asked)) == differences(recorded, asked)
 
 
 def missed(tmp_path: Path, bodies: list[dict[str, Any]], asked: dict[str, Any]) -> Miss:
@@ -162,7 +203,7 @@ def test_the_nearest_recording_is_the_one_with_the_longest_common_conversation(
     miss = missed(tmp_path, bodies, {"model": "m", "messages": talk("a", "b", "d")})
 
     assert miss.nearest == 2
-    assert miss.words == 'interaction 3 differs in messages[2] (user) alone: "[-c-]{+d+}"'
+    assert miss.words == 'only messages[2] (user) differs from interaction 3: "[-c-]{+d+}"'
 
 
 def test_another_endpoint_is_said_to_be_one(tmp_path: Path) -> None:

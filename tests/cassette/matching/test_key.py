@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_mnemosyne.cassette import Request
-from pytest_mnemosyne.cassette._key import Key, request_key
+from pytest_mnemosyne.cassette._key import Key, KeyMaker, request_key
 from pytest_mnemosyne.strategies import json_values, messages_requests
 
 bodies = messages_requests() | st.dictionaries(
@@ -163,3 +165,101 @@ def test_headers_do_not_count() -> None:
 )
 def test_any_body_has_a_key(body: bytes) -> None:
     assert key(body) == key(body) != key(b"{}")
+
+
+# --- conversations -----------------------------------------------------------------------
+
+messages = st.one_of(
+    json_values(max_leaves=3),
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant"]), "content": json_values(max_leaves=4)}
+    ),
+)
+rests = st.dictionaries(
+    st.sampled_from(["model", "system", "stream", "tools", "x"]), json_values(max_leaves=3)
+)
+SPELLINGS: list[dict[str, Any]] = [
+    {"separators": (",", ":")},
+    {"separators": (",", ":"), "ensure_ascii": False},
+    {},
+    {"indent": 1},
+]
+
+
+@st.composite
+def spelled_conversations(draw: st.DrawFn) -> list[bytes]:
+    """Bodies of a few conversations that share their beginnings, each in some spelling."""
+    talk = draw(st.lists(messages, max_size=6))
+    bodies = []
+    for _ in range(draw(st.integers(1, 6))):
+        length = draw(st.integers(0, len(talk)))
+        told = [*talk[:length], *draw(st.lists(messages, max_size=1))]
+        rest = list(draw(rests).items())
+        at = draw(st.integers(0, len(rest)))
+        body = dict([*rest[:at], ("messages", told), *rest[at:]])
+        bodies.append(json.dumps(body, **draw(st.sampled_from(SPELLINGS))))
+    return [body.encode("utf-8", "surrogatepass") for body in bodies]
+
+
+def plain_key(body: bytes) -> Key:
+    """The key by the way that reads a body as a whole: such a beginning no scanner takes."""
+    return key(b" " + body)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spelled_conversations())
+def test_what_was_seen_before_changes_no_key(bodies: list[bytes]) -> None:
+    maker = KeyMaker()
+
+    for body in (*bodies, *bodies):
+        made = maker.key(Request(method="POST", url="/v1/messages", body=body))
+        assert made == plain_key(body) == key(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"messages":[1,12,123]}', id="numbers-that-begin-alike"),
+        pytest.param(b'{"messages":["a","ab"]}', id="texts"),
+        pytest.param(b'{"messages":[]}', id="no-messages"),
+        pytest.param(b'{"messages": [ ] , "a":1}', id="no-messages-spaced"),
+        pytest.param(b'{"messages":[{}],"messages":[{"a":1}]}', id="twice"),
+        pytest.param(b'{"x":{"messages":[{"a":1}]},"messages":[{"a":1}]}', id="inside-first"),
+        pytest.param(b'{"x":{"messages":[{"a":1}]}}', id="only-inside"),
+        pytest.param(b'{"x":{"messages":[{"a":1}]},"messages":null}', id="inside-and-nothing"),
+        pytest.param(b'{"x":"\\"messages\\":[1]","messages":[{"a":1}]}', id="in-a-text"),
+        pytest.param(b'{"messages":{"a":[]}}', id="no-list"),
+        pytest.param(b'[{"messages":[1]}]', id="no-object"),
+        pytest.param(b'{"messages":[{"a":1},]}', id="no-json"),
+        pytest.param(b'{"messages":[{"a":1}', id="cut"),
+        pytest.param(b'{"messages":[{"a":1}]}}', id="a-bracket-too-many"),
+        pytest.param(b'{"messages":[{"a":"\xed\xa0\x80"}]}', id="surrogate-in-bytes"),
+        pytest.param('{"messages":[{"a":"ä"},{"b":"\U0001f600"}]}'.encode(), id="wide-characters"),
+        pytest.param(b'\xef\xbb\xbf{"messages":[{"a":1}]}', id="byte-order-mark"),
+        pytest.param('{"messages":[{"a":1}]}'.encode("utf-16"), id="utf-16"),
+    ],
+)
+def test_the_scanner_and_the_parser_agree(body: bytes) -> None:
+    maker = KeyMaker()
+    respelled = [body]
+    with contextlib.suppress(ValueError):
+        respelled.append(json.dumps(json.loads(body), indent=1).encode())
+
+    made = {maker.key(Request(method="POST", url="/", body=each)) for each in respelled * 2}
+    assert made == {key(respelled[-1], url="/")}
+
+
+def test_messages_seen_before_are_neither_parsed_nor_digested_again() -> None:
+    def cost_s(maker: KeyMaker, body: bytes) -> float:
+        started = time.perf_counter()
+        maker.key(Request(method="POST", url="/v1/messages", body=body))
+        return time.perf_counter() - started
+
+    talk = [{"role": "user", "content": [{"type": "text", "text": "x y " * 500}] * 2}] * 40
+    long = json.dumps({"model": "m", "messages": talk}, separators=(",", ":")).encode()
+    seen = KeyMaker()
+    seen.key(Request(method="POST", url="/v1/messages", body=long))
+
+    anew = min(cost_s(KeyMaker(), long) for _ in range(5))
+    again = min(cost_s(seen, long) for _ in range(5))
+    assert again < anew / 3

@@ -14,9 +14,11 @@ USAGE = {
     "cache_creation_input_tokens": 20,
     "cache_read_input_tokens": 300,
     "output_tokens": 4,
+    "cache_creation": {"ephemeral_5m_input_tokens": 15, "ephemeral_1h_input_tokens": 5},
 }
+USED = Tokens(321, 4, cache_write=20, cache_write_1h=5, cache_read=300, model="claude-x")
 STREAMED: list[tuple[str, dict[str, object]]] = [
-    ("message_start", {"message": {"usage": {**USAGE, "output_tokens": 1}}}),
+    ("message_start", {"message": {"model": "claude-x", "usage": {**USAGE, "output_tokens": 1}}}),
     ("ping", {}),
     ("message_delta", {"delta": {}, "usage": {"output_tokens": 4, "input_tokens": None}}),
     ("message_stop", {}),
@@ -49,9 +51,9 @@ def turn(body: bytes, *, status: int = 200, outcome: Outcome = Outcome.COMPLETE)
 @pytest.mark.parametrize(
     ("body", "tokens"),
     [
-        pytest.param(json.dumps({"usage": USAGE}).encode(), Tokens(321, 4), id="whole"),
-        pytest.param(STREAM, Tokens(321, 4), id="stream"),
-        pytest.param(STREAM[:120], Tokens(), id="cut-in-the-first-event"),
+        pytest.param(json.dumps({"model": "claude-x", "usage": USAGE}).encode(), USED, id="whole"),
+        pytest.param(STREAM, USED, id="stream"),
+        pytest.param(STREAM[:150], Tokens(), id="cut-in-the-first-event"),
         pytest.param(json.dumps(ERROR).encode(), Tokens(), id="error"),
         pytest.param(b'{"usage": "none"}', Tokens(), id="no-usage"),
         pytest.param(b'{"usage": {"input_tokens": true}}', Tokens(), id="no-number"),

@@ -1,0 +1,258 @@
+"""The run's secrets reach neither a file nor anything that pytest prints."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from pytest_mnemosyne.cassette import load
+from pytest_mnemosyne.plugin._secrets import run_secrets
+from tests.cassette.secrets.readings import holds
+from tests.plugin.project import Project
+
+RECORD = ("--mnemosyne-mode=record", "--mnemosyne-upstream=scripted")
+
+SECRET = "c4nary/Pass=word+9z"
+HIDDEN = """
+    import base64, json, logging, os
+
+    def secret():
+        return os.environ["DB_PASSWORD"]
+
+    def wrapped():
+        return base64.b64encode(("x" + secret()).encode()).decode()
+"""
+"""What a test file needs to know the secret without having it in its source."""
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD", SECRET)
+
+
+def check_nothing_leaks(project: Project, result: pytest.RunResult) -> None:
+    written = [path for path in project.path.rglob("*") if path.is_file()]
+    for path in written:
+        if path.suffix not in (".py", ".pyc"):
+            assert not holds(path.read_bytes(), SECRET), path
+            assert SECRET not in path.name
+    said = (*result.outlines, *result.errlines)
+    assert not [line for line in said if holds(line.encode(), SECRET)]
+    assert not holds("".join(line.strip() for line in said).encode(), SECRET)
+
+
+def test_a_secret_that_is_sent_and_answered_reaches_no_file_and_replays(project: Project) -> None:
+    project.test_file(
+        HIDDEN
+        + """
+    async def test_it(claude, scripted_claude, claude_cassette):
+        scripted_claude.reply("it is " + secret() + ", or " + wrapped())
+        tools = [{"name": "look", "description": secret(), "input_schema": {"type": "object"}}]
+        question = [{"role": "user", "content": [
+            {"type": "text", "text": json.dumps({secret(): wrapped()})},
+        ]}]
+        async with claude.messages.stream(
+            model="claude-sonnet-5-5", max_tokens=99, tools=tools, messages=question,
+            extra_headers={"x-session": secret()},
+        ) as stream:
+            text = await stream.get_final_text()
+        assert text.startswith("it is ")
+        print(claude_cassette.turns, claude_cassette.turns[0].request.body)
+    """
+    )
+
+    recorded = project.run(*RECORD, "-rP")
+    replayed = project.run("-rP")
+
+    for result in (recorded, replayed):
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["*<redacted>*"])
+        check_nothing_leaks(project, result)
+    assert b"<redacted>" in (project.path / "cassettes/test_it/test_it.yaml").read_bytes()
+
+
+def test_what_a_failing_test_prints_does_not_hold_it(project: Project) -> None:
+    project.test_file(
+        HIDDEN
+        + """
+    async def test_it(claude, scripted_claude, claude_cassette):
+        scripted_claude.reply(secret())
+        answer = await ask(claude, "What is the password? I think " + secret())
+        print("printed", answer)
+        logging.getLogger("mine").warning("logged %s and %s", answer, wrapped())
+        assert {"answer": [answer]} == {"answer": ["nothing"]}, wrapped()
+    """
+    )
+
+    result = project.run(*RECORD, "-l", "-vv")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*AssertionError*", "*printed <redacted>*", "*logged <redacted>*"])
+    check_nothing_leaks(project, result)
+
+
+def test_a_miss_does_not_tell_it(project: Project) -> None:
+    project.cassette("test_it/test_it", ("Say hello.", "hello"))
+    project.test_file(
+        HIDDEN
+        + """
+    async def test_it(claude):
+        await ask(claude, "Say " + secret() + " and " + wrapped())
+    """
+    )
+
+    result = project.run("-l", "--full-trace")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*why: *<redacted>*"])
+    check_nothing_leaks(project, result)
+
+
+def test_a_secret_in_an_agents_name_stops_the_writing_and_is_not_told(project: Project) -> None:
+    project.test_file(
+        HIDDEN
+        + """
+    from mnemosyne_core.lane import Lane, entered
+
+    async def test_it(claude, scripted_claude):
+        scripted_claude.reply("hello")
+        with entered(Lane("executor/" + secret())):
+            await ask(claude, "Say hello.")
+    """
+    )
+
+    result = project.run(*RECORD)
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*was not written: the name of an agent holds DB_PASSWORD*"])
+    check_nothing_leaks(project, result)
+    assert not list((project.path / "cassettes").rglob("*.yaml"))
+
+
+def test_a_secret_in_a_tests_name_stops_the_writing(project: Project) -> None:
+    project.test_file(
+        HIDDEN
+        + """
+    @pytest.mark.parametrize("given", [secret()])
+    async def test_it(claude, scripted_claude, given):
+        scripted_claude.reply("hello")
+        await ask(claude, "Say hello.")
+    """
+    )
+
+    result = project.run(*RECORD)
+
+    # The test's name itself is pytest's to print.
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*was not written: *name* holds DB_PASSWORD*"])
+    assert not [path for path in project.path.rglob("*canary*") if path.suffix == ".yaml"]
+    assert not [path for path in (project.path / "cassettes").rglob("*") if path.is_file()]
+
+
+def test_an_error_that_repeats_it_reaches_neither_events_nor_logs(project: Project) -> None:
+    project.test_file(
+        HIDDEN
+        + """
+    async def test_it(supervision_tree, work_item, event_log, scripted_claude, caplog):
+        message = "bad key " + secret() + " " + wrapped()
+        scripted_claude.fail(status=400, message=message, times=None)
+        item = work_item("Say that it is done.", review=False, max_attempts=1)
+        handle = await supervision_tree.submit(item)
+        result = await handle.result(timeout=5)
+
+        assert not result.success
+        assert "<redacted>" in result.error.message
+        told = [event.model_dump_json() for event in event_log]
+        assert any("<redacted>" in one for one in told)
+        assert not [one for one in told if secret() in one or wrapped() in one]
+        assert not [one for one in caplog.records if secret() in one.getMessage()]
+        print(told, repr(list(event_log)))
+    """
+    )
+
+    result = project.run(*RECORD, "-rP")
+
+    result.assert_outcomes(passed=1)
+    check_nothing_leaks(project, result)
+
+
+def test_variables_that_the_ini_file_names_are_secrets_whatever_they_look_like(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOUSE", "Bakerstreet 221b")
+    project.pytester.makeini(
+        """
+        [pytest]
+        asyncio_mode = auto
+        asyncio_default_fixture_loop_scope = function
+        mnemosyne_secrets =
+            HOUSE
+            NOT_SET
+        """
+    )
+    project.test_file(
+        """
+        import os
+
+        async def test_it(claude, scripted_claude):
+            scripted_claude.reply("hello")
+            await ask(claude, "Who lives at " + os.environ["HOUSE"] + "?")
+        """
+    )
+
+    project.run(*RECORD).assert_outcomes(passed=1)
+
+    (interaction,) = load(project.path / "cassettes/test_it/test_it.yaml").interactions
+    assert b"Who lives at <redacted>?" in interaction.request.body
+    project.run().assert_outcomes(passed=1)
+
+
+def test_a_secret_that_would_be_found_everywhere_stops_the_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIN", "1234")
+    project.pytester.makeini("[pytest]\nmnemosyne_secrets = PIN\n")
+
+    result = project.run()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*mnemosyne_secrets names PIN, whose value has 4 characters*"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        pytest.param("ANTHROPIC_API_KEY", "sk-ant-api03-abcdefgh", True, id="claude"),
+        pytest.param("ANTHROPIC_AUTH_TOKEN", "letters-only-are-fine", True, id="claude-token"),
+        pytest.param("ANTHROPIC_API_KEY", "dummy", False, id="stand-in"),
+        pytest.param("DB_PASSWORD", "correct9horse9battery", True, id="password"),
+        pytest.param("APP_SECRET_KEY", "0f9e8d7c6b5a43210f9e", True, id="key"),
+        pytest.param("github_token", "ghx_0f9e8d7c6b5a4321", True, id="lower-case"),
+        pytest.param("GOOGLE_APPLICATION_CREDENTIALS", "/home/me/key-1234.json", False, id="path"),
+        pytest.param("KEY_SERVER", "https://keys.example.org/1", False, id="address"),
+        pytest.param("TOKENIZERS_PARALLELISM", "false-or-1234-or-so", False, id="part-of-a-word"),
+        pytest.param("KEYBOARD_LAYOUT", "de-nodeadkeys-102-105", False, id="keyboard"),
+        pytest.param("TOKEN_HELP", "a text of 5 words, or so", False, id="text"),
+        pytest.param("SECRET_NUMBER", "12345678901234567890", False, id="number"),
+        pytest.param("PATH_TO_X", "0f9e8d7c6b5a43210f9e", False, id="another-name"),
+        pytest.param("API_KEY", "0f9e8d7c6b5a", False, id="short"),
+    ],
+)
+def test_what_is_a_secret_by_its_name_and_look(name: str, value: str, is_secret: bool) -> None:
+    assert run_secrets({name: value}) == ({name: value} if is_secret else {})
+
+
+def test_what_was_named_is_a_secret_and_what_is_empty_is_none(tmp_path: Path) -> None:
+    environ = {"HOUSE": "Bakerstreet", "EMPTY": ""}
+
+    assert run_secrets(environ, named=["HOUSE", "EMPTY", "ABSENT"]) == {"HOUSE": "Bakerstreet"}
+    assert run_secrets(environ) == {}
+
+
+def test_the_checker_of_these_tests_sees_what_is_wrapped() -> None:
+    wrapped = base64.b64encode(f"x{SECRET}".encode())
+
+    assert holds(b"say " + wrapped + b" twice", SECRET)
+    assert not holds(b"say nothing", SECRET)
