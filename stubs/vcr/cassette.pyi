@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Self
@@ -5,6 +6,14 @@ from typing import Any, Self
 from vcr.request import Request
 
 class Cassette:
+    data: list[tuple[Request, dict[str, Any]]]
+    _played_interactions: list[tuple[Request, dict[str, Any]]]
+    @property
+    def path(self) -> str: ...
+    @property
+    def play_counts(self) -> Counter[int]: ...
+    @play_counts.setter
+    def play_counts(self, counts: Counter[int]) -> None: ...
     def __init__(self, **config: Any) -> None: ...
     @classmethod
     def use(cls, **config: Any) -> AbstractContextManager[Self]: ...
