@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bridge, replay, startup, supervision, virtual_day, virtual_time
+from benchmarks import bridge, cassettes, replay, startup, supervision, virtual_day, virtual_time
 from benchmarks._laboratory import (
     Cost,
     Environment,
@@ -300,3 +300,52 @@ def test_our_replayed_rows_are_recorded_and_measured(here: Environment, tmp_path
         written = tmp_path / "cassettes" / replay.ROWS[peer].module
         assert len(list(written.iterdir())) == 4
     assert "goal" in replay.report(measured)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("program", "given", "count"),
+    [
+        pytest.param("match", (2, 1, 2), 1, id="match"),
+        pytest.param("opening", (2, 1, False), 1, id="opening"),
+        pytest.param("retries", (), 1, id="retries"),
+        pytest.param("miss", (2, 1), 2, id="miss"),
+        pytest.param("first_event", ("slow-1-1",), 1, id="first-event"),
+        pytest.param("answering", (4, 2), 3, id="answering"),
+        pytest.param("size", (2,), 1, id="size"),
+    ],
+)
+def test_our_cassettes_are_measured(
+    program: str, given: tuple[object, ...], count: int, here: Environment, tmp_path: Path
+) -> None:
+    bench = cassettes.Bench(here, tmp_path, rounds=1)
+
+    numbers = bench.once(cassettes.RECORDERS[cassettes.OURS], program, *given)
+
+    assert len(numbers) == count
+    assert all(number > 0 for number in numbers)
+
+
+@pytest.mark.slow
+def test_an_idle_rerecord_of_our_cassettes_changes_no_line(
+    here: Environment, tmp_path: Path
+) -> None:
+    bench = cassettes.Bench(here, tmp_path, rounds=1)
+
+    changed, lines = bench.once("ours", "rerecord", 2)
+
+    assert changed == 0 < lines
+
+
+def test_a_table_of_cassettes_has_a_row_for_each_recorder_and_says_what_was_missed() -> None:
+    class Canned(cassettes.Bench):
+        def once(self, module: str, program: str, *given: object) -> list[float]:
+            return [3.0, 628.0] if program == "rerecord" else [1.25]
+
+    shown = cassettes.keeping(Canned(Environment(Path()), Path(), rounds=1), cassettes.WHOLE)
+
+    rows = [line.split("  ")[0] for line in shown.splitlines()[2:5]]
+    assert rows == list(cassettes.RECORDERS)
+    assert re.search(r"1\.25 +3 of 628$", shown, re.MULTILINE)
+    assert "goal met: a file has under twice the unique bytes; it has 1.25 times" in shown
+    assert "goal MISSED: an idle re-record changes no line; it changes 3" in shown
