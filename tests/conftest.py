@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from hypothesis import settings
+
+# Here, because not only its own folder's tests import it.
+pytest.register_assert_rewrite("tests.recordings._sdk")
 
 # The same examples in every run: a red build is then always about the change at hand.
 # HYPOTHESIS_PROFILE=explore looks for new ones.

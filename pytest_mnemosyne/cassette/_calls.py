@@ -80,7 +80,8 @@ def calls_by_agent(
             nobody is to ask for left out.
         turns: The turns of one test, in the order in which they began.
     """
-    has_lanes = any(each.lane is not None for each in interactions.values())
+    # Of an empty one nobody can tell; those who asked know.
+    has_lanes = not interactions or any(each.lane is not None for each in interactions.values())
     recorded: dict[str, list[int]] = {}
     for index, interaction in interactions.items():
         recorded.setdefault(agent_words(interaction.lane), []).append(index)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 _SHORTEST_SECRET: Final = 6
-"""In characters, as the redactor takes them; known here because that is imported later."""
+"""In characters, without quotes and blanks around them, as the redactor takes them; known here
+because that is imported later."""
 
 _SEVERITIES: Final = (
     ("mnemosyne_unplayed", "what a recorded call that nobody asked for is", "error"),
@@ -338,8 +339,9 @@ def _expires(config: pytest.Config) -> float | None:
 def _secrets(config: pytest.Config, environ: Mapping[str, str]) -> tuple[str, ...]:
     names = tuple(config.getini("mnemosyne_secrets"))
     for name in names:
-        length = len(environ.get(name, ""))
-        if 0 < length < _SHORTEST_SECRET:
+        value = environ.get(name, "")
+        length = len(value.strip('"\\ \t\r\n'))
+        if value and length < _SHORTEST_SECRET:
             raise _usage_error()(
                 f"the ini setting mnemosyne_secrets names {name}, whose value has {length} "
                 f"characters and would be found in every other text; use one of at least "

@@ -33,7 +33,7 @@ AGENTS = """
     def supervisor(log, **settings):
         from pytest_mnemosyne.plugin._systems import _LogRecorder
         children = [ChildSpec(id="echo", start=Echo)]
-        return Supervisor(children, recorder=_LogRecorder(log), **settings)
+        return Supervisor(children, recorder=_LogRecorder(log, lambda fact: fact), **settings)
 """
 
 

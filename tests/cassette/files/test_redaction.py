@@ -268,6 +268,21 @@ def test_a_replacement_that_fails_is_noticed(
     assert caught.value.secret == "DB_PASSWORD"
 
 
+def test_what_was_searched_once_is_not_searched_again(
+    redactor: Redactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = interaction({"messages": ["some words", KEY]})
+    redacted = redactor.interaction(call)
+    searched: list[bytes] = []
+    find = redactor.find
+    monkeypatch.setattr(redactor, "find", lambda data: searched.append(data) or find(data))
+
+    assert redactor.interaction(redacted) == redacted
+    assert searched == []
+    assert redactor.interaction(call) == redacted
+    assert call.request.body in searched
+
+
 def test_a_secret_too_short_to_be_one_is_refused_and_an_empty_one_left_out() -> None:
     with pytest.raises(UsageError, match="the secret PIN has 4 characters") as caught:
         Redactor({"PIN": "1234"})
@@ -276,7 +291,7 @@ def test_a_secret_too_short_to_be_one_is_refused_and_an_empty_one_left_out() -> 
     assert Redactor({"EMPTY": ""}).redact(b"abc") == b"abc"
 
 
-AROUND = '"\\'
+AROUND = '"\\ \t\r\n'
 """What is not looked for around a secret, because JSON puts it around every string."""
 
 

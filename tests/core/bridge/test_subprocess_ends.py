@@ -20,7 +20,7 @@ from mnemosyne_core.bridge import (
     _process,
 )
 from mnemosyne_core.bridge._frames import MAX_BYTES, frame
-from mnemosyne_core.bridge._messages import Hello, Ready, encode
+from mnemosyne_core.bridge._messages import VERSION, Hello, Ready, encode
 from mnemosyne_core.errors import (
     BridgeSpawnError,
     MessageTooLargeError,
@@ -31,6 +31,7 @@ from tests.core.bridge.conformance.harness import PATH, Line, source_of
 from tests.core.bridge.doubles import ITEM, EventList
 
 QUICK = BridgeSettings(cancel_s=0.05, shutdown_s=0.05)
+OURS = ".".join(map(str, VERSION))
 READY = encode(Hello(pid=1, python="3.11")) + encode(Ready())
 
 # A program that says something on the pipe, then goes on as it is told.
@@ -272,7 +273,7 @@ async def test_another_version_of_the_protocol_is_refused_by_name() -> None:
     hello = encode(Hello(version=(2, 3), pid=1, python="3.99"))
     error = await refused(Line.to_program(SAYING + "sys.stdin.read()", hello.hex()))
 
-    assert "speaks version 2.3 of the protocol, this one 1.0" in str(error)
+    assert f"speaks version 2.3 of the protocol, this one {OURS}" in str(error)
     assert "install the same release" in error.hint
     assert isinstance(error.__cause__, ProtocolVersionError)
 
@@ -286,7 +287,7 @@ async def test_an_agent_refuses_another_version_of_the_protocol_too() -> None:
         error = await refused(line)
 
     assert error.returncode == 71
-    assert "speaks version 9.0 of the protocol, this one 1.0" in str(error)
+    assert f"speaks version 9.0 of the protocol, this one {OURS}" in str(error)
 
 
 async def test_a_start_that_takes_too_long_can_be_given_up() -> None:

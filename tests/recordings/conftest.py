@@ -1,7 +1,0 @@
-"""Failed comparisons in the helper module say what differs."""
-
-from __future__ import annotations
-
-import pytest
-
-pytest.register_assert_rewrite("tests.recordings._sdk")
