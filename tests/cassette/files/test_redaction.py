@@ -275,7 +275,12 @@ def test_what_was_searched_once_is_not_searched_again(
     redacted = redactor.interaction(call)
     searched: list[bytes] = []
     find = redactor.find
-    monkeypatch.setattr(redactor, "find", lambda data: searched.append(data) or find(data))
+
+    def noted(data: bytes) -> str | None:
+        searched.append(data)
+        return find(data)
+
+    monkeypatch.setattr(redactor, "find", noted)
 
     assert redactor.interaction(redacted) == redacted
     assert searched == []
