@@ -1,7 +1,8 @@
-"""What a child process gets of our environment."""
+"""What a child process gets of ours: the environment, and the interpreter."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -27,3 +28,14 @@ def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
 def _is_secret(name: str) -> bool:
     upper = name.upper()
     return upper.startswith(_PROVIDER) or any(word in upper for word in _SECRET_WORDS)
+
+
+def interpreter() -> str:
+    """The interpreter of this process, for the processes that it starts.
+
+    Raises:
+        FileNotFoundError: This process does not know it.
+    """
+    if not sys.executable:
+        raise FileNotFoundError(2, "no such interpreter", "sys.executable")
+    return sys.executable

@@ -20,14 +20,13 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
 
 from mnemosyne_core.bridge._ending import ProcessEnd
-from mnemosyne_core.bridge._environment import child_environment
+from mnemosyne_core.bridge._environment import child_environment, interpreter
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +39,11 @@ def keeper_program() -> tuple[str, ...]:
     Raises:
         FileNotFoundError: This process does not know its interpreter.
     """
-    if not sys.executable:
-        raise FileNotFoundError(2, "no such interpreter", "sys.executable")
     code = (
         f"import sys; sys.path.append({_ROOT!r}); "
         "from mnemosyne_core.bridge._keeper import main; main()"
     )
-    return sys.executable, "-I", "-S", "-c", code, str(os.getpid())
+    return interpreter(), "-I", "-S", "-c", code, str(os.getpid())
 
 
 class KeptSessions:

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from mnemosyne_core.bridge._environment import child_environment
+from mnemosyne_core.bridge._environment import child_environment, interpreter
 from mnemosyne_core.bridge._remote import RemoteAgent
 from mnemosyne_core.bridge._settings import BridgeSettings
 from mnemosyne_core.bridge._source import AgentSource
@@ -25,13 +25,11 @@ def agent_program() -> tuple[str, ...]:
     Raises:
         FileNotFoundError: This process does not know its interpreter.
     """
-    if not sys.executable:
-        raise FileNotFoundError(2, "no such interpreter", "sys.executable")
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; "
         "from mnemosyne_core.bridge._child import main; main()"
     )
-    return sys.executable, "-X", "utf8", "-c", code
+    return interpreter(), "-X", "utf8", "-c", code
 
 
 class SubprocessTransport:

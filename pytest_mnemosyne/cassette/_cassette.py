@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from pytest_mnemosyne.cassette._origins import Folders, Origins
 from pytest_mnemosyne.cassette._pace import Pace
 from pytest_mnemosyne.cassette._player import Player
 from pytest_mnemosyne.cassette._recorder import Recording
+from pytest_mnemosyne.cassette._screen import Screen
 from pytest_mnemosyne.cassette._takes import Keeps, Loader, Takes, Writer
 from pytest_mnemosyne.cassette._turn import Source, Tokens, Turn
 
@@ -103,9 +103,7 @@ class Cassette:
         self._loader = loader
         self._on_miss = on_miss
         self._command = command
-        self._redact = redact
-        self._make_redactor = redactor or _default_redactor
-        self._redactor: Redactor | None = None
+        self._screen = Screen(redactor, redact)
         self._clock = clock
         self._budget = budget
         self._opened_s = clock()
@@ -121,7 +119,6 @@ class Cassette:
         )
         self._turns: dict[int, Turn] = {}
         self._stored: dict[int, Interaction] = {}
-        self._shown: dict[int, tuple[Turn, Turn]] = {}
         self._verification = (
             _verification(clock, self._charge) if mode is RecordMode.VERIFY else None
         )
@@ -141,7 +138,7 @@ class Cassette:
 
         Without secrets, as a file would hold them: what a test says of them may be printed.
         """
-        return [self._without_secrets(turn) for turn in self.wire_turns]
+        return [self._screen.turn(turn) for turn in self.wire_turns]
 
     @property
     def wire_turns(self) -> list[Turn]:
@@ -252,7 +249,7 @@ class Cassette:
             found = player.find(request, lane)
             if found.index is None:
                 # What was secret when it was recorded is not in the file.
-                request = self._as_kept(request)
+                request = self._screen.as_kept(request)
                 found = player.find(request, lane)
             index = found.index
             if index is None and self._verification is not None:
@@ -278,8 +275,8 @@ class Cassette:
         if interaction is not None:
             return interaction
         miss = explain_miss(
-            shown=self._without().shown_request,
-            request=self._shown_asked(found.asked.request),
+            shown=self._screen.redactor.shown_request,
+            request=self._screen.asked(found.asked.request),
             key=found.key,
             objection=found.objection,
             lane=lane,
@@ -292,7 +289,7 @@ class Cassette:
 
     def missed(self, miss: Miss) -> CassetteMissError:
         """Note a miss, tell `on_miss`, and make the error that the caller is to raise."""
-        miss = miss.without(self._without().shown_text)
+        miss = miss.without(self._screen.redactor.shown_text)
         self.misses.append(miss)
         if self._on_miss is not None:
             self._on_miss(miss)
@@ -471,38 +468,6 @@ class Cassette:
             return None
         return kept.tokens(index)
 
-    def _without(self) -> Redactor:
-        """The redactor; made when it is first needed, since what plays well needs none."""
-        if self._redactor is None:
-            self._redactor = self._make_redactor()
-        return self._redactor
-
-    def _as_kept(self, request: Request) -> Request:
-        """The request as the file would hold it."""
-        if self._redact is not None:
-            return replace(request, body=self._redact(request.body))
-        return self._without().shown_request(request)
-
-    def _shown_asked(self, asked: Request) -> Request:
-        """A request that was looked up in vain, and is therefore as the file would hold it."""
-        return asked if self._redact is None else self._without().shown_request(asked)
-
-    def _without_secrets(self, turn: Turn) -> Turn:
-        made, shown = self._shown.get(turn.number, (None, turn))
-        if made is not turn:
-            redactor = self._without()
-            interaction = turn.interaction
-            shown = replace(
-                turn,
-                request=redactor.shown_request(turn.request),
-                lane=redactor.shown_lane(turn.lane),
-                interaction=None
-                if interaction is None
-                else redactor.shown_interaction(interaction),
-            )
-            self._shown[turn.number] = (turn, shown)
-        return shown
-
     def _next_number(self) -> int:
         self._begun += 1
         return self._begun
@@ -545,12 +510,6 @@ def _verification(
     from pytest_mnemosyne.cassette._verify import Verification
 
     return Verification(clock, charge)
-
-
-def _default_redactor() -> Redactor:
-    from pytest_mnemosyne.cassette._redaction import Redactor
-
-    return Redactor()
 
 
 def _default_loader() -> Loader:

@@ -95,6 +95,12 @@ class Settings:
 def add_options(parser: pytest.Parser) -> None:
     """Declare every option and ini setting."""
     group = parser.getgroup("mnemosyne", "recorded Claude (pytest-mnemosyne)")
+    _add_options_of_recording(group)
+    _add_options_of_schedules(group)
+    _add_ini_settings(parser)
+
+
+def _add_options_of_recording(group: pytest.OptionGroup) -> None:
     group.addoption(
         _modes.OPTION,
         dest="mnemosyne_mode",
@@ -141,6 +147,9 @@ def add_options(parser: pytest.Parser) -> None:
         help="when everything has passed, remove recorded calls that nobody asked for and, after "
         "a full run, cassettes of no test",
     )
+
+
+def _add_options_of_schedules(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--mnemosyne-tape",
         dest="mnemosyne_tape",
@@ -172,6 +181,9 @@ def add_options(parser: pytest.Parser) -> None:
         default=200,
         help="how many runs go into making an order that fails smaller; default 200",
     )
+
+
+def _add_ini_settings(parser: pytest.Parser) -> None:
     parser.addini(
         _modes.INI, f"record mode, one of {', '.join(_modes.MODES)}", type="string", default=""
     )

@@ -20,6 +20,9 @@ from tests.core.supervision.support import (
     child,
 )
 
+# Bounds are a hundredth of a second here, and a busy machine takes that long for nothing.
+pytestmark = pytest.mark.virtual_time
+
 
 def task_of(ref: Ref) -> asyncio.Task[object]:
     name = f"{ref.path}#{ref.incarnation}"

@@ -30,6 +30,9 @@ from tests.core.supervision.support import (
 )
 from tests.core.supervision.timeline import Timeline, takes
 
+# Bounds are a hundredth of a second here, and a busy machine takes that long for nothing.
+pytestmark = pytest.mark.virtual_time
+
 # --- 5, 7: groups ---------------------------------------------------------------------------
 
 

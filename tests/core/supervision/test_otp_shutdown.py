@@ -23,6 +23,9 @@ from tests.core.supervision.conftest import MakeSupervisor
 from tests.core.supervision.support import Boom, Crash, MemoryRecorder, Puppet, Quit, child
 from tests.core.supervision.timeline import Stubborn, Timeline, takes
 
+# Bounds are a hundredth of a second here, and a busy machine takes that long for nothing.
+pytestmark = pytest.mark.virtual_time
+
 
 class Hangs(Puppet):
     async def stopping(self, reason: Exit) -> None:

@@ -39,6 +39,9 @@ from tests.core.supervision.support import (
     child,
 )
 
+# Bounds are a hundredth of a second here, and a busy machine takes that long for nothing.
+pytestmark = pytest.mark.virtual_time
+
 
 def starts_badly(*outcomes: BaseException | None) -> Callable[[], Puppet]:
     """Makes actors whose n-th start raises the n-th outcome; later ones start well."""
