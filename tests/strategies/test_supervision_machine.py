@@ -24,11 +24,14 @@ from tests.core.tree.cast import Call, Cast, done
 
 FEW = settings(
     max_examples=5,
+    derandomize=True,
     stateful_step_count=4,
     database=None,
     phases=(Phase.generate,),
     report_multiple_bugs=False,
 )
+# As many as it takes: the first that fails is the last.
+MORE = settings(FEW, max_examples=200)
 
 
 class OwnTree(SupervisionMachine):
@@ -59,8 +62,8 @@ def test_work_that_never_ends_is_told_with_what_it_waits_for() -> None:
             self.cast.executor.answer = hang
             return super().make_tree(config)
 
-    with pytest.raises(NotRecoveredError, match=r"i1: active, attempt \d, worked on by executor"):
-        run_state_machine_as_test(Endless, settings=FEW)
+    with pytest.raises(NotRecoveredError, match=r"i\d: active, attempt \d, worked on by executor"):
+        run_state_machine_as_test(Endless, settings=MORE)
 
 
 def test_a_broken_invariant_is_told_at_the_step_after_which_it_does_not_hold() -> None:
@@ -74,7 +77,7 @@ def test_a_broken_invariant_is_told_at_the_step_after_which_it_does_not_hold() -
             return tree
 
     with pytest.raises(InvariantError, match="metrics_are_what_the_events_say"):
-        run_state_machine_as_test(Tampered, settings=FEW)
+        run_state_machine_as_test(Tampered, settings=MORE)
 
 
 def test_a_task_that_outlives_its_tree_is_told() -> None:
@@ -90,7 +93,7 @@ def test_a_task_that_outlives_its_tree_is_told() -> None:
             return super().make_tree(config)
 
     with pytest.raises(LeftoversError, match="left by the agent"):
-        run_state_machine_as_test(Leaving, settings=FEW)
+        run_state_machine_as_test(Leaving, settings=MORE)
 
 
 def test_a_machine_that_does_not_say_how_its_tree_is_made_says_so() -> None:
