@@ -21,7 +21,7 @@ from typing import Any
 
 import anthropic
 import httpx2
-from conversations import Exchange, conversations, unique_bytes, wire
+from conversations import Exchange, conversations, talk, unique_bytes, wire
 from upstream import serving
 
 _KEY = "benchmark"
@@ -149,9 +149,11 @@ def conversation_question() -> dict[str, Any]:
     return next(conversations(1, 1)).asked
 
 
-def size(peer: Any, folder: str, turns: int) -> list[float]:
+def size(peer: Any, folder: str, turns: int, kind: str) -> list[float]:
     """The bytes of a file of one conversation, for each byte that is unique in it."""
-    path, exchanges = _made(peer, folder, turns, turns)
+    path = Path(folder) / f"{peer.__name__}-{kind}-{turns}{peer.SUFFIX}"
+    exchanges = talk(kind, turns)
+    peer.keep(path, exchanges)
     return [path.stat().st_size / unique_bytes(exchanges)]
 
 

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from conversations import URL, Exchange, wire
+from conversations import URL, Exchange
 
 from pytest_mnemosyne.cassette import (
     Cassette,
     CassetteFile,
     CassetteMissError,
+    Chunk,
     Door,
     Interaction,
     Recorded,
@@ -33,10 +34,20 @@ def keep(path: Path, exchanges: Sequence[Exchange]) -> None:
 
 
 def _interaction(each: Exchange) -> Interaction:
-    headers = (("content-type", "application/json"),)
+    asked, answered = (
+        (("content-type", kind),) for kind in ("application/json", each.content_type)
+    )
+    pieces = each.pieces
+    # A stream's events come one by one, and when they came is kept, too.
+    chunks = [Chunk(data=piece, at_s=0.4 + 0.0217 * at) for at, piece in enumerate(pieces)]
     return Interaction(
-        request=Request(method="POST", url=URL, headers=headers, body=each.body),
-        response=Response(status=200, headers=headers, body=wire(each.answer)),
+        request=Request(method="POST", url=URL, headers=asked, body=each.body),
+        response=Response(
+            status=200,
+            headers=answered,
+            body=b"".join(pieces),
+            chunks=tuple(chunks) if len(chunks) > 1 else (),
+        ),
     )
 
 

@@ -24,11 +24,18 @@ def keep(path: Path, exchanges: Sequence[Exchange]) -> None:
         kept.add_interaction(
             HttpInteraction(
                 HttpRequest("POST", URL, _JSON, Body("json", each.asked)),
-                HttpResponse(200, _JSON, Body("json", each.answer)),
+                _response(each),
                 "2026-11-22T15:00:00+00:00",
             )
         )
     kept.save(str(path))
+
+
+def _response(each: Exchange) -> HttpResponse:
+    if each.asked.get("stream"):
+        headers = {"content-type": [each.content_type]}
+        return HttpResponse(200, headers, Body("text", b"".join(each.pieces).decode()))
+    return HttpResponse(200, _JSON, Body("json", each.answer))
 
 
 def matcher(path: Path) -> Callable[[bytes], object]:

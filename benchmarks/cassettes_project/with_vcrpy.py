@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import vcr
-from conversations import URL, Exchange, wire
+from conversations import URL, Exchange
 from vcr.cassette import Cassette
 from vcr.request import Request
 from vcr.serialize import serialize
@@ -37,8 +37,8 @@ def _request(body: bytes) -> Request:
 def _response(each: Exchange) -> dict[str, Any]:
     return {
         "status": {"code": 200, "message": "OK"},
-        "headers": {"content-type": ["application/json"]},
-        "body": {"string": wire(each.answer)},
+        "headers": {"content-type": [each.content_type]},
+        "body": {"string": b"".join(each.pieces)},
     }
 
 

@@ -21,7 +21,17 @@ def read_bytes(path: Path | str) -> bytes:
     Raises:
         OSError: It is not there, no file, or not for us to read.
     """
-    return b"".join(pieces_of(path))
+    handle = os.open(path, _FLAGS)
+    try:
+        size = _size_of(handle, path)
+        # One more than there is, so that no more is asked for where this is all.
+        pieces = [os.read(handle, size + 1)]
+        if len(pieces[0]) != size:
+            while piece := os.read(handle, _PIECE_BYTES):
+                pieces.append(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(handle)
 
 
 def pieces_of(path: Path | str) -> Generator[bytes, None, None]:
@@ -32,16 +42,21 @@ def pieces_of(path: Path | str) -> Generator[bytes, None, None]:
     """
     handle = os.open(path, _FLAGS)
     try:
-        found = os.fstat(handle)
-        # A folder is refused by the system itself.
-        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-            raise OSError(EINVAL, "it is a pipe or a device and no file", str(path))
         # One more than there is, so that a file that has grown is read on.
-        size = min(found.st_size + 1, _PIECE_BYTES)
+        size = min(_size_of(handle, path) + 1, _PIECE_BYTES)
         while piece := os.read(handle, size):
             yield piece
     finally:
         os.close(handle)
+
+
+def _size_of(handle: int, path: Path | str) -> int:
+    """How much there is to read; nothing that would never end."""
+    found = os.fstat(handle)
+    # A folder is refused by the system itself.
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise OSError(EINVAL, "it is a pipe or a device and no file", str(path))
+    return found.st_size
 
 
 def replace_bytes(path: Path, data: bytes) -> None:

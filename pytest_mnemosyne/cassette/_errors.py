@@ -12,8 +12,11 @@ CassetteFileError
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from mnemosyne_core.errors import MnemosyneError
+
+_WRONG_FILE: Final = "is this a cassette? name a file that a recording has written"
 
 
 class CassetteFileError(MnemosyneError):
@@ -55,18 +58,22 @@ class CorruptCassetteError(CassetteFileError):
         path: The file.
         line: Where, counted from 1; `None` where no line can be named.
         problem: What is wrong there.
+        looks_recorded: Whether anything in it says that it ever was a recording.
     """
 
     code = "corrupt_cassette"
 
-    def __init__(self, *, path: Path, line: int | None, problem: str) -> None:
+    def __init__(
+        self, *, path: Path, line: int | None, problem: str, looks_recorded: bool = True
+    ) -> None:
         self.line = line
         self.problem = problem
+        self.looks_recorded = looks_recorded
         where = f"{path}:{line}" if line is not None else str(path)
-        super().__init__(
-            path=path,
-            text=f"{where}: {problem}; restore the cassette from version control or record it anew",
-        )
+        mend = "restore the cassette from version control or record it anew"
+        if not looks_recorded:
+            mend = f"{_WRONG_FILE}; if it should be, {mend}"
+        super().__init__(path=path, text=f"{where}: {problem}; {mend}")
 
 
 class UnknownFormatError(CassetteFileError):
@@ -87,7 +94,8 @@ class UnknownFormatError(CassetteFileError):
             path=path,
             text=(
                 f"{path} is a cassette of format {found}, this release reads up to {known}; "
-                f"upgrade pytest-mnemosyne to a version that writes format {found}"
+                f"upgrade pytest-mnemosyne to a version that writes format {found}, or remove the "
+                f"file and record it in format {known}"
             ),
         )
 
@@ -98,18 +106,21 @@ class UnreadableCassetteError(CassetteFileError):
     Attributes:
         path: The file.
         container: What it seems to be.
+        looks_recorded: Whether it may hold a recording all the same.
     """
 
     code = "unreadable_cassette"
 
-    def __init__(self, *, path: Path, container: str) -> None:
+    def __init__(self, *, path: Path, container: str, looks_recorded: bool = True) -> None:
         self.container = container
+        self.looks_recorded = looks_recorded
+        mend = "convert it with the tool that wrote it" if looks_recorded else _WRONG_FILE
         super().__init__(
             path=path,
             text=(
                 f"{path} cannot be read: it is {container}; what can be read is this project's own "
                 "format, vcrpy's YAML or JSON, Ruby VCR, go-vcr, HAR, and one JSON object with a "
-                "request and a response, so convert it with the tool that wrote it"
+                f"request and a response; {mend}"
             ),
         )
 

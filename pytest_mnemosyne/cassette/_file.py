@@ -7,7 +7,7 @@ recorders' files, so these are imported where they are first used.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from errno import ENOENT
 from functools import partial
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_mnemosyne.cassette import _parsed_cache as parsed_cache
 from pytest_mnemosyne.cassette._contents import CassetteFile, stored_form
-from pytest_mnemosyne.cassette._disk import pieces_of, read_bytes, replace_bytes
+from pytest_mnemosyne.cassette._disk import read_bytes, replace_bytes
 from pytest_mnemosyne.cassette._errors import (
     CassetteFileError,
     CassetteReadError,
@@ -27,6 +27,7 @@ from pytest_mnemosyne.cassette._interaction import Interaction
 from pytest_mnemosyne.cassette._loosening import EXACTLY, Loosening
 
 if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette._indistinct import Indistinct
     from pytest_mnemosyne.cassette._redaction import Redactor
 
 
@@ -61,15 +62,14 @@ def load(
 
 
 def _load(path: Path, cache_dir: Path | None, loosening: Loosening) -> CassetteFile:
+    data = read_bytes(path)
     if cache_dir is None:
-        return _parsed(path, read_bytes(path))
+        return _parsed(path, data)
     anew = partial(load, path, cache_dir=cache_dir, loosening=loosening)
-    kept = parsed_cache.load(parsed_cache.entry_of(pieces_of(path), cache_dir, loosening), anew)
+    entry = parsed_cache.entry_of((data,), cache_dir, loosening)
+    kept = parsed_cache.load(entry, anew)
     if kept is not None:
         return kept
-    # Read anew, because an entry is named after the bytes that it was made of.
-    data = read_bytes(path)
-    entry = parsed_cache.entry_of((data,), cache_dir, loosening)
     return parsed_cache.store(entry, _parsed(path, data), loosening, anew)
 
 
@@ -79,7 +79,13 @@ def _parsed(path: Path, data: bytes) -> CassetteFile:
     return parse(data, path)
 
 
-def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -> bool:
+def write(
+    path: Path,
+    file: CassetteFile,
+    *,
+    redactor: Redactor | None = None,
+    on_indistinct: Callable[[Indistinct], None] | None = None,
+) -> bool:
     """Write a cassette, unless one of equal content is there already.
 
     Content is everything but what each recording has anew: dates, durations, rate limits,
@@ -91,6 +97,7 @@ def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -
         path: The file; its folder is made at need.
         file: What to write.
         redactor: Knows the run's secrets; without one only known shapes of keys are found.
+        on_indistinct: Hears of requests that are one without their secrets.
 
     Returns:
         Whether the file was written; False leaves it untouched, its dates included.
@@ -103,7 +110,8 @@ def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -
     from pytest_mnemosyne.cassette._stand_ins import stand_ins_of
 
     redactor = redactor or Redactor()
-    interactions = without_secrets(path, file.interactions, redactor)
+    before = tuple(stored_form(each) for each in file.interactions)
+    interactions = without_secrets(path, before, redactor)
     stored = replace(
         file,
         container="mnemosyne",
@@ -115,6 +123,11 @@ def write(path: Path, file: CassetteFile, *, redactor: Redactor | None = None) -
         leak = redactor.find(text)
         if leak is not None:
             raise _leak(path, leak, where, redactor)
+    if on_indistinct is not None:
+        from pytest_mnemosyne.cassette._indistinct import indistinct
+
+        for each in indistinct(before, interactions):
+            on_indistinct(each)
     if _holds(path, stored):
         return False
     put_in_place(path, data)
@@ -191,10 +204,10 @@ def without_secrets(
 
 def render(file: CassetteFile) -> bytes:
     """The document of a file whose interactions are in their stored form."""
-    from pytest_mnemosyne.cassette._format1 import to_document
+    from pytest_mnemosyne.cassette._format1 import END_LINE, to_document
     from pytest_mnemosyne.cassette._yaml import render_yaml
 
-    return render_yaml(to_document(file))
+    return render_yaml(to_document(file)) + END_LINE
 
 
 def _holds(path: Path, file: CassetteFile) -> bool:

@@ -20,6 +20,7 @@ from pytest_mnemosyne.cassette._errors import (
     UnreadableCassetteError,
 )
 from pytest_mnemosyne.cassette._interaction import Headers, Interaction, Outcome
+from pytest_mnemosyne.cassette._parts import named_parts
 from pytest_mnemosyne.cassette._raw import packing
 from pytest_mnemosyne.cassette._reading import parse_whole
 from pytest_mnemosyne.cassette._stand_ins import stand_ins_of
@@ -102,7 +103,7 @@ def _unused(document: Mapping[str, object]) -> Iterator[tuple[Where, str]]:
     parts = document.get("parts")
     if not isinstance(parts, dict):
         return
-    used = set(_texts(document.get("interactions")))
+    used = named_parts(_texts(document.get("interactions")), parts)
     unused = [name for name in parts if name not in used]
     if unused:
         more = f" and {len(unused) - _SHOWN} more" if len(unused) > _SHOWN else ""

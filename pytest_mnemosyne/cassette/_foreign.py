@@ -325,9 +325,13 @@ def _inflated(body: bytes, window: int, where: Where) -> bytes | None:
     except zlib.error:
         return None
     if unpacker.unconsumed_tail:
-        size = _MOST_UNPACKED_BYTES >> 20
-        raise ShapeProblem(where, f"the body unpacks to more than {size} MB")
+        raise _too_large(where)
     return plain
+
+
+def _too_large(where: Where) -> ShapeProblem:
+    size = _MOST_UNPACKED_BYTES >> 20
+    return ShapeProblem(where, f"the body unpacks to more than {size} MB")
 
 
 def _is_text(body: bytes) -> bool:
@@ -342,8 +346,14 @@ def _decoded_by_client(body: bytes, encoding: str, where: Where) -> bytes:
     """Brotli and zstandard, by whatever the HTTP client at hand has for them."""
     import httpx2
 
+    packed = httpx2.ByteStream(body)
+    response = httpx2.Response(200, headers={"content-encoding": encoding}, stream=packed)
+    plain = bytearray()
     try:
-        plain = httpx2.Response(200, headers={"content-encoding": encoding}, content=body).content
+        for piece in response.iter_bytes():
+            plain += piece
+            if len(plain) > _MOST_UNPACKED_BYTES:
+                raise _too_large(where)
     except httpx2.DecodingError as error:
         raise ShapeProblem(where, f"the body is no {encoding}: {error}") from error
     if plain == body:
@@ -351,4 +361,4 @@ def _decoded_by_client(body: bytes, encoding: str, where: Where) -> bytes:
             where,
             f"the body is {encoding}-compressed; pip install 'httpx2[brotli,zstd]' to read it",
         )
-    return plain
+    return bytes(plain)

@@ -5,19 +5,20 @@ once, under `parts`, in order of first use; request bodies name them. In a JSON
 object that is a request's body the values of `system` and `tools` and the items
 of a list of `messages` are always names, so a message that happens to be the text
 "m1" is no question. A reader also takes these values in place, for files that
-people write.
+people write. An answer whose content comes back as a message is stored as that one.
+
+A file ends with a line of its own, since half of one is mostly good YAML, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import accumulate, pairwise
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from mnemosyne_core.lane import Lane
-from pytest_mnemosyne.cassette._bodies import read_body, write_body
+from pytest_mnemosyne.cassette._bodies import read_body, read_style, write_body
 from pytest_mnemosyne.cassette._contents import (
     API_ORIGIN,
     FORMAT,
@@ -27,21 +28,21 @@ from pytest_mnemosyne.cassette._contents import (
     split_url,
 )
 from pytest_mnemosyne.cassette._interaction import (
-    Chunk,
     Headers,
     Interaction,
     Outcome,
     Request,
     Response,
 )
-from pytest_mnemosyne.cassette._json_styles import parse_exactly, print_json
+from pytest_mnemosyne.cassette._json_styles import COMPACT
+from pytest_mnemosyne.cassette._parts import NamedParts, Parts
+from pytest_mnemosyne.cassette._resent import ResentAnswers
+from pytest_mnemosyne.cassette._shape import mapping, number, take, texts, words_for
+from pytest_mnemosyne.cassette._stored_answers import read_answer_body, write_answer
 from pytest_mnemosyne.cassette._yaml import Flow, FlowList, ShapeProblem, Where
-from pytest_mnemosyne.wire import header, looks_like_sse
 
-_T = TypeVar("_T")
-
-_WHOLE_VALUES: Final = (("system", "s"), ("tools", "t"))
-"""The keys of a request whose value is one part, and the first letter of its name."""
+END_LINE: Final = b"...\n"
+"""YAML's end of a document: a file without it that says when it was recorded is cut off."""
 
 _KINDS: Final = ("ids", "folders", "clock")
 """The kinds of values that differ from run to run."""
@@ -54,8 +55,14 @@ _HEADERS_ON_A_LINE: Final = 3
 
 def to_document(file: CassetteFile) -> dict[str, object]:
     """The plain data of `file`, whose interactions are in their stored form."""
-    parts = _Parts()
-    interactions = [_write_interaction(one, parts) for one in file.interactions]
+    parts = NamedParts()
+    # All requests first: which answers come back is known only when all have been seen.
+    requests = [_write_request(one.request, parts) for one in file.interactions]
+    resent = ResentAnswers(parts.named)
+    interactions = [
+        _write_interaction(one, request, parts, resent)
+        for one, request in zip(file.interactions, requests, strict=True)
+    ]
     document: dict[str, object] = {"mnemosyne": FORMAT}
     if file.recorded is not None:
         document["recorded"] = _write_recorded(file.recorded)
@@ -65,38 +72,6 @@ def to_document(file: CassetteFile) -> dict[str, object]:
     document["parts"] = parts.named
     document["interactions"] = interactions
     return document
-
-
-class _Parts:
-    """The values that are stored once, with the names they got."""
-
-    def __init__(self) -> None:
-        self.named: dict[str, object] = {}
-        self._names: dict[tuple[str, bytes], str] = {}
-        self._counts: dict[str, int] = {}
-
-    def name(self, letter: str, value: object) -> str:
-        """The name of `value`, a new one if it was not seen before."""
-        # Printed, because 1, 1.0 and True are equal in Python and differ on the wire.
-        key = (letter, print_json(value))
-        if key not in self._names:
-            self._counts[letter] = self._counts.get(letter, 0) + 1
-            self._names[key] = f"{letter}{self._counts[letter]}"
-            self.named[self._names[key]] = value
-        return self._names[key]
-
-    def extract(self, body: Mapping[str, Any]) -> dict[str, object]:
-        """`body` with names in place of its parts."""
-        named: dict[str, object] = {}
-        letters = dict(_WHOLE_VALUES)
-        for key, value in body.items():
-            if key in letters:
-                named[key] = self.name(letters[key], value)
-            elif key == "messages" and isinstance(value, list):
-                named[key] = FlowList(self.name("m", message) for message in value)
-            else:
-                named[key] = value
-        return named
 
 
 def _write_recorded(recorded: Recorded) -> dict[str, object]:
@@ -115,20 +90,25 @@ def _write_volatile(volatile: StandIns) -> dict[str, object]:
     return {name: FlowList(stand_ins) for name, stand_ins in kinds.items() if stand_ins}
 
 
-def _write_interaction(interaction: Interaction, parts: _Parts) -> dict[str, object]:
+def _write_interaction(
+    interaction: Interaction,
+    request: dict[str, object],
+    parts: NamedParts,
+    resent: ResentAnswers,
+) -> dict[str, object]:
     written: dict[str, object] = {}
     if interaction.lane is not None:
         written["lane"] = interaction.lane.agent
         written["attempt"] = interaction.lane.attempt
-    written["request"] = _write_request(interaction.request, parts)
+    written["request"] = request
     if interaction.response is not None:
-        written["response"] = _write_response(interaction.response)
+        written["response"] = _write_response(interaction.response, parts, resent)
     written["outcome"] = interaction.outcome.value
     written["took"] = interaction.took_s
     return written
 
 
-def _write_request(request: Request, parts: _Parts) -> dict[str, object]:
+def _write_request(request: Request, parts: NamedParts) -> dict[str, object]:
     origin, path = split_url(request.url)
     written: dict[str, object] = {"method": request.method}
     if origin != API_ORIGIN:
@@ -136,25 +116,20 @@ def _write_request(request: Request, parts: _Parts) -> dict[str, object]:
     written["path"] = path
     if request.headers:
         written["headers"] = _write_headers(request.headers)
-    found = parse_exactly(request.body)
-    if found is None or not isinstance(found[0], dict):
-        return {**written, **write_body(request.body)}
-    # The first pass proved that it can be given back; the names replace values in it.
-    return {**written, **write_body(request.body), "body": parts.extract(found[0])}
+    written |= write_body(request.body)
+    # That the values can be given back is proved by now; the names replace some of them.
+    if isinstance(body := written.get("body"), dict):
+        written["body"] = parts.extract(body)
+    return written
 
 
-def _write_response(response: Response) -> dict[str, object]:
+def _write_response(
+    response: Response, parts: NamedParts, resent: ResentAnswers
+) -> dict[str, object]:
     written: dict[str, object] = {"status": response.status}
     if response.headers:
         written["headers"] = _write_headers(response.headers)
-    declared = header(response.headers, "content-type") or ""
-    is_stream = declared.startswith("text/event-stream") or looks_like_sse(response.body)
-    written |= write_body(response.body, stream=is_stream)
-    if response.chunks:
-        written["chunks"] = FlowList(
-            FlowList([len(chunk.data), chunk.at_s]) for chunk in response.chunks
-        )
-    return written
+    return written | write_answer(response, parts, resent)
 
 
 def _write_headers(headers: Headers) -> dict[str, object]:
@@ -175,99 +150,45 @@ def from_document(document: Mapping[str, object]) -> CassetteFile:
     Raises:
         ShapeProblem: A value is missing, or is not what the format says.
     """
-    parts = _take(document, "parts", dict, (), {})
-    items = _take(document, "interactions", list, ())
+    parts = Parts(take(document, "parts", dict, (), {}))
+    items = take(document, "interactions", list, ())
     return CassetteFile(
-        recorded=_read_recorded(_take(document, "recorded", dict, (), None)),
-        loosened=tuple(_texts(_take(document, "loosened", list, (), []), ("loosened",))),
-        volatile=_read_volatile(_take(document, "volatile", dict, (), {})),
+        recorded=_read_recorded(take(document, "recorded", dict, (), None)),
+        loosened=tuple(texts(take(document, "loosened", list, (), []), ("loosened",))),
+        volatile=_read_volatile(take(document, "volatile", dict, (), {})),
         interactions=tuple(
             _read_interaction(item, parts, ("interactions", at)) for at, item in enumerate(items)
         ),
     )
 
 
-_REQUIRED: Final[Any] = object()
+def is_cut_off(document: Mapping[str, object], data: bytes) -> bool:
+    """Whether a recording wrote this, and the end of it is missing; people need not write one."""
+    return "recorded" in document and not data.rstrip().endswith(b"\n" + END_LINE.rstrip())
 
 
-def _take(
-    mapping: Mapping[str, Any], key: str, kind: type[_T], where: Where, default: Any = _REQUIRED
-) -> Any:
-    """`mapping[key]`, which must be a `kind`, or the default where there is none."""
-    if key not in mapping:
-        if default is _REQUIRED:
-            raise ShapeProblem(where, f"{key} is missing")
-        return default
-    value = mapping[key]
-    # YAML's `true` is an int to Python and to nobody else.
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ShapeProblem(
-            (*where, key), f"{key} is {_an(type(value))}, where {_an(kind)} is expected"
-        )
-    return value
-
-
-_WORDS: Final = {
-    dict: "a mapping",
-    list: "a list",
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "nothing",
-}
-
-
-def _an(kind: type) -> str:
-    return _WORDS.get(kind, f"a {kind.__name__}")
-
-
-def _number(mapping: Mapping[str, Any], key: str, where: Where, default: float) -> float:
-    value = mapping.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ShapeProblem(
-            (*where, key), f"{key} is {_an(type(value))}, where a number is expected"
-        )
-    return float(value)
-
-
-def _texts(values: Iterable[object], where: Where) -> list[str]:
-    texts = []
-    for at, value in enumerate(values):
-        if not isinstance(value, str):
-            raise ShapeProblem((*where, at), f"{value!r} is {_an(type(value))}, not a text")
-        texts.append(value)
-    return texts
-
-
-def _mapping(value: object, where: Where, what: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ShapeProblem(where, f"{what} is {_an(type(value))}, where a mapping is expected")
-    return value
-
-
-def _read_recorded(written: Mapping[str, Any] | None) -> Recorded | None:
+def _read_recorded(written: Mapping[str, object] | None) -> Recorded | None:
     if written is None:
         return None
     where = ("recorded",)
-    versions = _take(written, "with", dict, where, {})
-    _texts(versions.values(), (*where, "with"))
+    versions = take(written, "with", dict, where, {})
+    texts(versions.values(), (*where, "with"))
     return Recorded(
-        source=_take(written, "source", str, where),
+        source=take(written, "source", str, where),
         at=_read_date(written.get("at"), (*where, "at")),
-        test=_take(written, "test", str, where, None),
+        test=take(written, "test", str, where, None),
         versions=MappingProxyType({str(name): text for name, text in versions.items()}),
     )
 
 
-def _read_volatile(written: Mapping[str, Any]) -> StandIns:
+def _read_volatile(written: Mapping[str, object]) -> StandIns:
     where = ("volatile",)
     unknown = sorted(map(str, written.keys() - set(_KINDS)))
     if unknown:
         raise ShapeProblem(where, f"{', '.join(unknown)}: the kinds are {', '.join(_KINDS)}")
     return StandIns(
         **{
-            kind: tuple(_texts(_take(written, kind, list, where, []), (*where, kind)))
+            kind: tuple(texts(take(written, kind, list, where, []), (*where, kind)))
             for kind in _KINDS
         }
     )
@@ -282,101 +203,58 @@ def _read_date(value: object, where: Where) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, datetime):
-        raise ShapeProblem(where, f"at is {_an(type(value))}, where a date and time is expected")
+        raise ShapeProblem(
+            where, f"at is {words_for(type(value))}, where a date and time is expected"
+        )
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
-def _read_interaction(item: object, parts: Mapping[str, Any], where: Where) -> Interaction:
-    written = _mapping(item, where, "an interaction")
-    agent = _take(written, "lane", str, where, None)
-    response = _take(written, "response", dict, where, None)
-    outcome = _take(written, "outcome", str, where, Outcome.COMPLETE.value)
+def _read_interaction(item: object, parts: Parts, where: Where) -> Interaction:
+    written = mapping(item, where, "an interaction")
+    agent = take(written, "lane", str, where, None)
+    response = take(written, "response", dict, where, None)
+    outcome = take(written, "outcome", str, where, Outcome.COMPLETE.value)
     if outcome not in set(Outcome):
         known = ", ".join(Outcome)
         raise ShapeProblem((*where, "outcome"), f"no outcome {outcome!r}; there are {known}")
     return Interaction(
-        request=_read_request(_take(written, "request", dict, where), parts, (*where, "request")),
-        response=None if response is None else _read_response(response, (*where, "response")),
+        request=_read_request(take(written, "request", dict, where), parts, (*where, "request")),
+        response=(
+            None if response is None else _read_response(response, parts, (*where, "response"))
+        ),
         outcome=Outcome(outcome),
-        lane=None if agent is None else Lane(agent, _take(written, "attempt", int, where, 1)),
-        took_s=_number(written, "took", where, 0.0),
+        lane=None if agent is None else Lane(agent, take(written, "attempt", int, where, 1)),
+        took_s=number(written, "took", where, 0.0),
     )
 
 
-def _read_request(written: Mapping[str, Any], parts: Mapping[str, Any], where: Where) -> Request:
+def _read_request(written: Mapping[str, object], parts: Parts, where: Where) -> Request:
     body = written.get("body")
     if isinstance(body, dict):
-        written = {**written, "body": _insert(body, parts, (*where, "body"))}
-    origin = _take(written, "origin", str, where, API_ORIGIN)
+        style = read_style(written, COMPACT, where)
+        written = {**written, "body": parts.insert(body, style, (*where, "body"))}
+    origin = take(written, "origin", str, where, API_ORIGIN)
     return Request(
-        method=_take(written, "method", str, where),
-        url=origin + _take(written, "path", str, where),
-        headers=_read_headers(_take(written, "headers", dict, where, {}), (*where, "headers")),
-        body=_body(written, where),
+        method=take(written, "method", str, where),
+        url=origin + take(written, "path", str, where),
+        headers=_read_headers(take(written, "headers", dict, where, {}), (*where, "headers")),
+        body=read_body(written, where),
     )
 
 
-def _insert(body: Mapping[str, Any], parts: Mapping[str, Any], where: Where) -> dict[str, object]:
-    """`body` with its parts in place of their names."""
-    whole = dict(_WHOLE_VALUES)
-    inserted: dict[str, object] = {}
-    for key, value in body.items():
-        if key in whole:
-            inserted[key] = _part(value, parts, (*where, key))
-        elif key == "messages" and isinstance(value, list):
-            inserted[key] = [_part(name, parts, (*where, key, at)) for at, name in enumerate(value)]
-        else:
-            inserted[key] = value
-    return inserted
-
-
-def _part(name: object, parts: Mapping[str, Any], where: Where) -> object:
-    if not isinstance(name, str):
-        return name
-    if name not in parts:
-        raise ShapeProblem(where, f"there is no part called {name!r}")
-    return parts[name]
-
-
-def _read_response(written: Mapping[str, Any], where: Where) -> Response:
-    body = _body(written, where)
+def _read_response(written: Mapping[str, object], parts: Parts, where: Where) -> Response:
+    body, chunks = read_answer_body(written, parts, where)
     return Response(
-        status=_take(written, "status", int, where),
-        headers=_read_headers(_take(written, "headers", dict, where, {}), (*where, "headers")),
+        status=take(written, "status", int, where),
+        headers=_read_headers(take(written, "headers", dict, where, {}), (*where, "headers")),
         body=body,
-        chunks=_read_chunks(_take(written, "chunks", list, where, []), body, (*where, "chunks")),
+        chunks=chunks,
     )
 
 
-def _body(written: Mapping[str, Any], where: Where) -> bytes:
-    try:
-        return read_body(written)
-    except ShapeProblem as problem:
-        raise ShapeProblem((*where, *problem.where), problem.problem) from problem
-
-
-def _read_headers(written: Mapping[str, Any], where: Where) -> Headers:
+def _read_headers(written: Mapping[str, object], where: Where) -> Headers:
     headers: list[tuple[str, str]] = []
     for name, values in written.items():
         listed = values if isinstance(values, list) else [values]
-        headers.extend((str(name), value) for value in _texts(listed, (*where, name)))
+        headers.extend((str(name), value) for value in texts(listed, (*where, name)))
     return tuple(headers)
-
-
-def _read_chunks(written: list[object], body: bytes, where: Where) -> tuple[Chunk, ...]:
-    sizes: list[int] = []
-    times_s: list[float] = []
-    for at, item in enumerate(written):
-        match item:
-            case [int(size), int() | float() as at_s] if size >= 0:
-                sizes.append(size)
-                times_s.append(float(at_s))
-            case _:
-                raise ShapeProblem((*where, at), "a chunk is [bytes, seconds]")
-    if written and sum(sizes) != len(body):
-        raise ShapeProblem(where, f"the chunks hold {sum(sizes)} bytes and the body {len(body)}")
-    cuts = pairwise(accumulate(sizes, initial=0))
-    return tuple(
-        Chunk(data=body[start:end], at_s=at_s)
-        for (start, end), at_s in zip(cuts, times_s, strict=True)
-    )

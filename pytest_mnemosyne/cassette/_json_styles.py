@@ -20,6 +20,9 @@ STYLES: Final = {
 }
 """The ways to print JSON that are given back exactly; httpx and the API itself are compact."""
 
+LONGEST_NUMBER: Final = 1000
+"""In characters. YAML's numbers to the base of 60 take the square of their length to read."""
+
 _DEEPEST: Final = 60
 """Levels of nesting; a schema has a dozen, and YAML costs several stack frames for each."""
 
@@ -29,7 +32,7 @@ def parse_exactly(
 ) -> tuple[object, str] | None:
     """The JSON value of `data` and the style that gives the same bytes again, if there is one."""
     try:
-        value = json.loads(data)
+        value = _DECODER.decode(data.decode())
     except (ValueError, RecursionError):
         return None
     if is_deep(value):
@@ -38,10 +41,22 @@ def parse_exactly(
     return None if style is None else (value, style)
 
 
+def _int(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} characters")
+    return int(text)
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_int)
+
+
 def _style_of(value: object, data: bytes, styles: tuple[str, ...]) -> str | None:
     for style in styles:
         try:
             if STYLES[style](value).encode() == data:
+                if style.endswith("-ascii"):
+                    # Escapes may spell half a character, which YAML cannot hold.
+                    print_json(value)
                 return style
         except (ValueError, RecursionError):
             # NaN, lone surrogates, a tower of brackets: legal for `json`, not for YAML.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from pytest_mnemosyne.cassette._interaction import Interaction
 
-_FORMAT: Final = 6
+_FORMAT: Final = 8
 """Raised with every change to a reader of files, or to how an entry is put together."""
 
 _SALT: Final = "-".join(

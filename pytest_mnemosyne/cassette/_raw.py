@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import Final
 
 from pytest_mnemosyne.cassette._yaml import YamlProblem, parse_yaml
@@ -33,6 +34,11 @@ _MAGIC: Final = (
     (b"\x78\xda", "zlib data"),
 )
 
+_SIGN: Final = re.compile(
+    rb"""(?:^|[\s{,])["']?(?:mnemosyne|interactions|http_interactions|entries|request)["']?\s*:"""
+)
+"""A key that every recording has, whoever wrote it."""
+
 
 def parse_document(data: bytes) -> object:
     """The plain data in a YAML or JSON file.
@@ -54,6 +60,11 @@ def parse_document(data: bytes) -> object:
             # YAML may begin like this too; its reader then says what is wrong.
             return parse_yaml(data)
     return parse_yaml(data)
+
+
+def looks_recorded(data: bytes) -> bool:
+    """Whether data that cannot be parsed has a key that recorders write: then it is damaged."""
+    return _SIGN.search(data) is not None
 
 
 def packing(data: bytes) -> str | None:

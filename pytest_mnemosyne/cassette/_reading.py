@@ -10,9 +10,9 @@ from pytest_mnemosyne.cassette._errors import (
     UnknownFormatError,
     UnreadableCassetteError,
 )
-from pytest_mnemosyne.cassette._foreign import read_foreign
-from pytest_mnemosyne.cassette._format1 import from_document
-from pytest_mnemosyne.cassette._raw import UnknownContainer, parse_document
+from pytest_mnemosyne.cassette._foreign import NO_RECORDING, read_foreign
+from pytest_mnemosyne.cassette._format1 import from_document, is_cut_off
+from pytest_mnemosyne.cassette._raw import UnknownContainer, looks_recorded, parse_document
 from pytest_mnemosyne.cassette._yaml import ShapeProblem, YamlProblem, line_of
 
 
@@ -34,17 +34,26 @@ def parse_whole(data: bytes, path: Path) -> tuple[object, CassetteFile]:
         if not isinstance(document, dict) or "mnemosyne" not in document:
             return document, read_foreign(document)
         _check_format(document["mnemosyne"], path)
+        if is_cut_off(document, data):
+            raise YamlProblem(data.rstrip().count(b"\n") + 1, "the file is cut off here")
         return document, from_document(document)
     except YamlProblem as problem:
         raise CorruptCassetteError(
-            path=path, line=problem.line, problem=problem.problem
+            path=path,
+            line=problem.line,
+            problem=problem.problem,
+            looks_recorded=not data.strip() or looks_recorded(data),
         ) from problem
     except ShapeProblem as problem:
         raise CorruptCassetteError(
             path=path, line=line_of(data, problem.where), problem=_located(problem)
         ) from problem
     except UnknownContainer as unknown:
-        raise UnreadableCassetteError(path=path, container=unknown.container) from unknown
+        raise UnreadableCassetteError(
+            path=path,
+            container=unknown.container,
+            looks_recorded=unknown.container != NO_RECORDING,
+        ) from unknown
 
 
 def _check_format(found: object, path: Path) -> None:

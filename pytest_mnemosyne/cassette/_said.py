@@ -36,7 +36,7 @@ class Said:
         if message is None:
             return
         content = message.get("content")
-        self._answers.add(_form(content))
+        self._answers.add(form_of(content))
         blocks = content if isinstance(content, list) else []
         for holder in (message, *blocks):
             given = holder.get("id") if isinstance(holder, dict) else None
@@ -66,11 +66,11 @@ class Said:
     def _without(self, message: object) -> object:
         if not isinstance(message, dict) or message.get("role") != "assistant":
             return message
-        is_known = _form(message.get("content")) in self._answers
+        is_known = form_of(message.get("content")) in self._answers
         return {**message, "content": _ANSWER} if is_known else message
 
 
-def _form(content: object) -> str:
+def form_of(content: object) -> str:
     """What a content says, whichever of its spellings: the SDK drops and adds empty fields."""
     blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
     said = [

@@ -22,12 +22,11 @@ except ImportError:  # PyYAML built without libyaml: the same files, ten times s
     from yaml import SafeDumper as _BaseDumper  # type: ignore[assignment]
     from yaml import SafeLoader as _BaseLoader  # type: ignore[assignment]
 
+from pytest_mnemosyne.cassette._json_styles import LONGEST_NUMBER
+
 # Long lines are for the editor to wrap: a fold in the file would be a line of diff
 # for every word that changes before it.
 _WIDTH = 1 << 20
-
-_LONGEST_NUMBER = 1000
-"""In characters. YAML's numbers to the base of 60 take the square of their length to read."""
 
 _MOST_UNFOLDED = 64 * 1024 * 1024
 """What the aliases of a file may come to, in characters; honest ones repeat a header or two."""
@@ -91,6 +90,27 @@ class _Loader(_BaseLoader):
             _weigh(node)
         return super().construct_document(node)
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Make plain data of a mapping, unless two of its keys are one: a merge went wrong."""
+        pairs = node.value
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        # What is left of the pairs are those that stand here; `<<` brings others.
+        if len(made) < len(pairs):
+            _check_keys(pairs)
+        return made
+
+
+def _check_keys(pairs: list[tuple[yaml.Node, yaml.Node]]) -> None:
+    seen: dict[str, int] = {}
+    for key, _ in pairs:
+        if isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                raise YamlProblem(
+                    line, f"the key {key.value!r} stands twice, here and in line {seen[key.value]}"
+                )
+            seen[key.value] = line
+
 
 class _FastDumper(_BaseDumper):
     """Block style, texts of several lines as literal blocks, no anchors."""
@@ -145,7 +165,7 @@ def _construct_float(loader: Any, node: yaml.Node) -> object:
 
 
 def _short(node: yaml.Node) -> yaml.Node:
-    if len(node.value) > _LONGEST_NUMBER:
+    if len(node.value) > LONGEST_NUMBER:
         raise ValueError(f"a number of {len(node.value)} characters")
     return node
 

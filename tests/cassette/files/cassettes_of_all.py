@@ -11,6 +11,7 @@ from pytest_mnemosyne.cassette import CassetteFile, Recorded
 from pytest_mnemosyne.cassette._file import render
 
 from ._make import STREAM, interaction
+from ._talks import talk
 
 
 @cache
@@ -23,6 +24,10 @@ def originals() -> tuple[bytes, ...]:
             interaction(answer=STREAM, response_headers=(("content-type", "text/event-stream"),)),
             interaction(b"\x00\xff", b"plain", status=529),
         ),
+    )
+    turns = list(talk(6, words=4))
+    talked = CassetteFile(
+        interactions=(*(turn.streamed() for turn in turns[:5]), turns[4].whole(), turns[5].whole())
     )
     exchange = {
         "request": {"method": "POST", "uri": "https://h/v1", "headers": {"a": ["b"]}, "body": "{}"},
@@ -40,6 +45,7 @@ def originals() -> tuple[bytes, ...]:
     }
     return (
         render(ours),
+        render(talked),
         yaml.safe_dump({"interactions": [exchange], "version": 1}).encode(),
         yaml.safe_dump({"http_interactions": [exchange]}).encode(),
         yaml.safe_dump({"version": 2, "interactions": [go]}).encode(),

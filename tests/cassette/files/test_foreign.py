@@ -402,6 +402,8 @@ def test_another_container_is_refused_by_name(tmp_path: Path, data: bytes, conta
 
     assert container in caught.value.container
     assert "HAR" in str(caught.value)
+    is_data = container == "data without recorded exchanges"
+    assert ("is this a cassette? " in str(caught.value)) is is_data
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_the_file_reads_as_the_format_is_drawn(path: Path) -> None:
         "        text: Hello\n"
         "  outcome: complete\n"
         "  took: 1.204\n"
+        "...\n"
     )
     assert load(path) == file
 
@@ -178,7 +179,12 @@ def test_a_long_text_is_a_literal_block(path: Path) -> None:
         pytest.param(b'{"a":1,"a":2}', "text", None, id="doubled-key"),
         pytest.param(b'{"a":1E5}', "text", None, id="another-spelling"),
         pytest.param(b'{"a":NaN}', "text", None, id="no-number"),
+        pytest.param(b'{"a":%b}' % (b"9" * 1000), "body", None, id="long-number"),
+        pytest.param(b'{"a":-%b}' % (b"9" * 1000), "text", None, id="too-long-number"),
         pytest.param(b'{"a":"\\ud800"}', "text", None, id="half-a-character"),
+        pytest.param(
+            b'{"a":"\\ud800","b":"\\u00e9"}', "text", None, id="half-a-character-among-escapes"
+        ),
         pytest.param(b"[" * 100_000, "text", None, id="tower"),
         pytest.param(b"[" * 400 + b"]" * 400, "text", None, id="deep"),
         pytest.param(b"Bad credentials", "text", None, id="text"),
@@ -196,39 +202,6 @@ def test_a_body_is_as_readable_as_its_bytes_allow(
         status=200, headers=(("content-type", "application/json"),), body=body
     )
     assert load(path).interactions[0].request.body == body
-
-
-def test_a_stream_is_readable_line_by_line(path: Path) -> None:
-    written(path, interaction(answer=STREAM))
-
-    text = path.read_text("utf-8")
-    delta = "{type: content_block_delta, index: 0, delta: {type: text_delta, text: Hi}}"
-    assert f"    - {{event: content_block_delta, data: {delta}, pad: 1}}\n" in text
-    assert "    - {event: ping, data: {type: ping}, json: spaced}\n" in text
-    assert "raw" not in text
-    assert load(path).interactions[0].response == interaction(answer=STREAM).response
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        pytest.param(STREAM[:-30], id="cut-in-an-event"),
-        pytest.param(STREAM.replace(b"\n", b"\r\n"), id="crlf"),
-        pytest.param(b": hello\n\n" + STREAM, id="comment"),
-        pytest.param(STREAM + b"data: [DONE]\n\n", id="no-json"),
-        pytest.param(STREAM + b"data: \xff\n\n", id="no-utf8"),
-        pytest.param(b"id: 7\ndata: a\ndata: b\n\n", id="several-lines"),
-    ],
-)
-def test_any_stream_comes_back_byte_for_byte(path: Path, body: bytes) -> None:
-    headers = (("content-type", "text/event-stream"),)
-
-    document = written(path, interaction(answer=body, response_headers=headers))
-
-    assert "events" in document["interactions"][0]["response"]
-    response = load(path).interactions[0].response
-    assert response is not None
-    assert response.body == body
 
 
 def test_chunks_keep_their_boundaries_and_times(path: Path) -> None:
@@ -383,7 +356,7 @@ REQUEST = "- request: {method: POST, path: /v1/messages}\n"
             f"mnemosyne: 1\ninteractions:\n{REQUEST}  response:\n    status: 200\n    events:\n"
             "    - {event: ping, data: {}}\n    - 7\n",
             8,
-            "an event is a mapping, not int",
+            "an event is a whole number, where a mapping is expected",
             id="event",
         ),
         pytest.param(
@@ -575,3 +548,23 @@ def test_the_stored_form_is_stored_as_it_is() -> None:
 
     assert stored_form(once) == once
     assert once.took_s == 0.1235
+
+
+def test_a_file_that_is_cut_off_anywhere_is_refused(path: Path) -> None:
+    asked = {"system": "S", "messages": [{"role": "user", "content": "one\ntwo\nthree"}]}
+    told = b'{"content":[{"type":"text","text":"Do not\\ndelete\\nanything."}]}'
+    recorded = Recorded(source="scripted", at=datetime(2026, 11, 27, tzinfo=UTC))
+    write(path, CassetteFile(interactions=(interaction(asked, told),), recorded=recorded))
+    data = path.read_bytes()
+    end = data.index(b"\n...")
+
+    for length in range(end + 2, 0, -7):
+        path.write_bytes(data[:length])
+        with pytest.raises((CorruptCassetteError, UnreadableCassetteError)):
+            load(path)
+
+
+def test_a_file_that_a_person_writes_needs_no_end(path: Path) -> None:
+    path.write_text("mnemosyne: 1\ninteractions: []\n", encoding="utf-8")
+
+    assert load(path).interactions == ()

@@ -7,6 +7,7 @@ import gzip
 import os
 import re
 import socket
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
             {"string": 5},
             {"text": []},
         ),
+        *("..h1", "..h2", "m1", "m2", "k1", ["..h1"], ["..h2", "m1"]),
         *({"code": "abc"}, {"code": None}, {"text": "é", "encoding": "base64"}, ["a", 1], ("b",)),
     ]
 )
@@ -190,9 +192,8 @@ def odd_documents(draw: st.DrawFn) -> Any:
             holder[key] = copy.deepcopy(other[at]) if at in range_of(other) else None
         elif action == "add" and isinstance(holder, dict):
             names = ["parsed_body", "content", "body", "base64", "text", "events", "json", "chunks"]
-            holder[draw(st.sampled_from([*names, "outcome", "attempt", "lane", "took"]))] = (
-                copy.deepcopy(draw(ODD))
-            )
+            names += ["outcome", "attempt", "lane", "took", "said", "keys", "deltas", "pieces"]
+            holder[draw(st.sampled_from(names))] = copy.deepcopy(draw(ODD))
         else:
             holder[key] = copy.deepcopy(draw(ODD))
     return document
@@ -262,6 +263,23 @@ def test_a_body_that_unpacks_to_more_than_any_answer_is_refused(
         parse(yaml.safe_dump({"interactions": [exchange]}).encode(), PATH)
 
 
+@pytest.mark.parametrize("encoding", ["br", "zstd"])
+def test_a_body_packed_otherwise_is_bounded_too(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setattr(_foreign, "_MOST_UNPACKED_BYTES", 1 << 20)
+    if encoding == "br":
+        bomb = pytest.importorskip("brotli").compress(bytes((1 << 20) + 1))
+    else:
+        name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        bomb = pytest.importorskip(name).compress(bytes((1 << 20) + 1))
+    response = {"status": 200, "headers": {"content-encoding": encoding}, "body": {"string": bomb}}
+    exchange = {"request": {"method": "GET", "uri": "https://h"}, "response": response}
+
+    with pytest.raises(CorruptCassetteError, match="unpacks to more than 1 MB"):
+        parse(yaml.safe_dump({"interactions": [exchange]}).encode(), PATH)
+
+
 def test_aliases_that_only_repeat_something_are_read() -> None:
     exchange = "{request: {method: GET, uri: https://h, headers: %s}, response: {status: 200}}"
     data = f"interactions:\n- {exchange % '&h {a: [b]}'}\n- {exchange % '*h'}\n"
@@ -293,6 +311,29 @@ def test_damage_is_told_with_its_line(text: str, line: int, what: str) -> None:
     assert caught.value.line == line
     assert f"{PATH}:{line}: " in str(caught.value)
     assert "restore the cassette from version control or record it anew" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "was_one"),
+    [
+        pytest.param(b"[tool.pytest]\nmnemosyne_mode = [\n", False, id="toml"),
+        pytest.param(b"import json\n  x = {1: [\n", False, id="python"),
+        pytest.param(b"\x00" * 64, False, id="nothing"),
+        pytest.param(b"", True, id="empty"),
+        pytest.param(b"mnemosyne: 1\ninteractions: [\n", True, id="ours"),
+        pytest.param(b"<<<<<<< HEAD\ninteractions:\n- {\n", True, id="merge"),
+        pytest.param(b'{"version": 1, "interactions": [{', True, id="json"),
+        pytest.param(b'{"log": {"entries": [', True, id="har"),
+    ],
+)
+def test_damage_to_what_never_was_a_cassette_asks_whether_it_is_one(
+    data: bytes, was_one: bool
+) -> None:
+    with pytest.raises(CorruptCassetteError) as caught:
+        parse(data, PATH)
+
+    assert caught.value.looks_recorded is was_one
+    assert ("is this a cassette?" in str(caught.value)) is not was_one
 
 
 def test_a_format_of_the_future_says_what_reads_it() -> None:

@@ -128,34 +128,41 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("secret", [KEY, VALUE], ids=["key", "value"])
+@pytest.mark.parametrize("name", SECRETS.keys(), ids=["key", "value"])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_a_secret_is_found_and_replaced_in_every_form(
-    redactor: Redactor, form: Form, secret: str
+    redactor: Redactor, form: Form, name: str
 ) -> None:
-    data = form.wrap(f"before {secret} after")
+    data = form.wrap(f"before {SECRETS[name]} after")
 
     redacted = redactor.redact(data)
 
     assert redactor.find(data) is not None
     assert redactor.find(redacted) is None
-    assert form.reveal(redacted) == "before <redacted> after"
+    assert form.reveal(redacted) == f"before <redacted:{name}> after"
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "kind"),
     [
-        pytest.param("Authorization: Bearer abcDEF123456.ghi-jkl", id="bearer"),
-        pytest.param("sk-proj-abcdefghijklmnopqrst", id="openai"),
-        pytest.param("AKIAIOSFODNN7EXAMPLE", id="aws"),
-        pytest.param("ghp_" + "a1B2" * 9, id="github"),
-        pytest.param("sk\\u002dant\\u002dapi03\\u002dabcdefgh", id="escaped-dash"),
+        ("Authorization: Bearer abcDEF123456.ghi-jkl", "bearer-token"),
+        ("sk-ant-api03-abcdefgh", "anthropic-key"),
+        ("sk-proj-abcdefghijklmnopqrst", "openai-key"),
+        ("AKIAIOSFODNN7EXAMPLE", "aws-key"),
+        ("ghp_" + "a1B2" * 9, "github-token"),
+        ("glpat-" + "a1B2" * 5, "gitlab-token"),
+        ("AIza" + "a1B2-" * 7, "google-key"),
+        ("xoxb-0123456789", "slack-token"),
+        ("sk_live_" + "a1B2" * 5, "stripe-key"),
+        ("hf_" + "aB" * 17, "hugging-face-token"),
+        (f"-----BEGIN PRIVATE KEY-----{'a1B2' * 16}-----END PRIVATE KEY-----", "private-key"),
+        pytest.param("sk\\u002dant\\u002dapi03\\u002dabcdefgh", "anthropic-key", id="escaped-dash"),
     ],
 )
-def test_what_looks_like_a_key_needs_no_introduction(text: str) -> None:
+def test_what_looks_like_a_key_needs_no_introduction(text: str, kind: str) -> None:
     redacted = Redactor().redact(f"see {text} there".encode())
 
-    assert b"<redacted> there" in redacted
+    assert f"<redacted:{kind}> there".encode() in redacted
     assert Redactor().find(redacted) is None
 
 
@@ -179,15 +186,17 @@ def test_an_answer_stays_valid_around_what_is_replaced(redactor: Redactor) -> No
 
     found = json.loads(redactor.redact(body))
 
-    assert found["a"] == "x<redacted>"  # the letter after the key may belong to it
-    assert found["b"][0] == "<redacted>"
-    assert base64.b64decode(found["b"][1]["c"]) == b"<redacted>"
+    assert (
+        found["a"] == "x<redacted:ANTHROPIC_API_KEY>"
+    )  # the letter after the key may belong to it
+    assert found["b"][0] == "<redacted:DB_PASSWORD>"
+    assert base64.b64decode(found["b"][1]["c"]) == b"<redacted:ANTHROPIC_API_KEY>"
 
 
 def test_the_longer_of_two_secrets_is_replaced_whole() -> None:
     redactor = Redactor({"short": "abcdef", "long": "abcdefghi"})
 
-    assert redactor.redact(b"abcdefghi abcdef") == b"<redacted> <redacted>"
+    assert redactor.redact(b"abcdefghi abcdef") == b"<redacted:long> <redacted:short>"
 
 
 def test_chunks_keep_their_boundaries_around_a_replacement(redactor: Redactor) -> None:
@@ -202,7 +211,7 @@ def test_chunks_keep_their_boundaries_around_a_replacement(redactor: Redactor) -
     assert [chunk.at_s for chunk in response.chunks] == [0.0, 1.0, 2.0, 3.0]
     assert b"".join(chunk.data for chunk in response.chunks) == response.body
     assert response.chunks[0].data == pieces[0]
-    assert response.chunks[1].data == stream_of(["<redacted>"])
+    assert response.chunks[1].data == stream_of(["<redacted:ANTHROPIC_API_KEY>"])
     assert response.chunks[2].data == stream_of([""])
     assert response.chunks[3].data == pieces[3]
 
@@ -212,8 +221,8 @@ def test_equal_requests_stay_equal_and_the_url_is_searched_too(redactor: Redacto
 
     redacted = redactor.request(call.request)
 
-    assert redacted.url == "https://api.anthropic.com/v1/x?key=<redacted>"
-    assert redacted.body == b'{"messages":["<redacted>"]}'
+    assert redacted.url == "https://api.anthropic.com/v1/x?key=<redacted:ANTHROPIC_API_KEY>"
+    assert redacted.body == b'{"messages":["<redacted:ANTHROPIC_API_KEY>"]}'
     assert redactor.request(redacted) == redacted
 
 
@@ -229,7 +238,7 @@ def test_no_key_reaches_a_file(tmp_path: Path, redactor: Redactor) -> None:
     write(path, CassetteFile(interactions=(call,)), redactor=redactor)
 
     assert redactor.find(path.read_bytes()) is None
-    assert b"<redacted>" in path.read_bytes()
+    assert b"<redacted:ANTHROPIC_API_KEY>" in path.read_bytes()
     found = load(path).interactions[0]
     assert redactor.interaction(found) == found
 

@@ -99,7 +99,7 @@ def test_plain_vcrpy_writes_our_format_and_no_key(tmp_path: Path, port: int) -> 
     assert KEY not in text
     assert "cookie" not in text
     (found,) = load(path).interactions
-    assert found.request.body == body.replace(KEY.encode(), b"<redacted>")
+    assert found.request.body == body.replace(KEY.encode(), b"<redacted:anthropic-key>")
     assert found.response is not None
     assert found.response.body == b'{"echo":' + found.request.body + b"}"
 
