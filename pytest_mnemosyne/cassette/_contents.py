@@ -16,7 +16,7 @@ from pytest_mnemosyne.cassette._interaction import (
     Request,
     Response,
 )
-from pytest_mnemosyne.wire import ClaudeHosts, is_api_path, is_loopback
+from pytest_mnemosyne.wire import VERSION_HEADER, ClaudeHosts, is_api_path, is_loopback
 
 FORMAT: Final = 1
 """The number of the format that this release writes, and the highest that it reads."""
@@ -24,7 +24,7 @@ FORMAT: Final = 1
 API_ORIGIN: Final = "https://api.anthropic.com"
 """Where a request without an origin went."""
 
-REQUEST_HEADERS: Final = frozenset({"anthropic-version", "anthropic-beta", "content-type"})
+REQUEST_HEADERS: Final = frozenset({VERSION_HEADER, "anthropic-beta", "content-type"})
 """The request headers that are stored; no other ever reaches a file."""
 
 RESPONSE_HEADERS: Final = frozenset(
@@ -92,9 +92,14 @@ class CassetteFile:
 
 
 def asks_claude(request: Request) -> bool:
-    """Whether a request is one for Claude, as far as its URL tells."""
+    """Whether a request is one for Claude, as far as its URL and its headers tell."""
     url = request.url.partition("?")[0]
-    return is_api_path(url) or "://" not in url or ClaudeHosts().covers(url)
+    return (
+        is_api_path(url)
+        or "://" not in url
+        or ClaudeHosts().covers(url)
+        or any(name.lower() == VERSION_HEADER for name, _ in request.headers)
+    )
 
 
 def stored_form(interaction: Interaction) -> Interaction:

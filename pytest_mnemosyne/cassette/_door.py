@@ -16,8 +16,10 @@ somewhere else         passes, or is refused where other hosts are blocked
 
 While somebody else records the test, nothing is refused: what has no cassette passes.
 
-Claude on this host is the Messages API on a loopback address that nobody declared as
-a base URL: a test's own stand-in, which cannot leave the machine.
+What goes to Claude is told from the URL, and elsewhere from the header that every client of
+Claude sends: an SDK client may be pointed at a gateway in the code alone. Claude on this host
+is Claude on a loopback address that nobody declared as a base URL: a test's own stand-in,
+which cannot leave the machine.
 
 The httpx2 transports (the SDK's) and httpx's get handlers of our own that stream; all
 other clients are covered by vcrpy's stubs, which read an answer whole. A fault plan
@@ -28,19 +30,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum, auto
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mnemosyne_core import lane
 from pytest_mnemosyne.cassette._cassette import Cassette
+from pytest_mnemosyne.cassette._forks import ForkedProcessError, ForkWatch
 from pytest_mnemosyne.cassette._interaction import Request
-from pytest_mnemosyne.cassette._miss import NoCassetteError, OtherHostError
+from pytest_mnemosyne.cassette._miss import NoCassetteError, OtherHostError, call_summary
 from pytest_mnemosyne.cassette._modes import RecordMode
 from pytest_mnemosyne.cassette._upstream import Upstream
-from pytest_mnemosyne.wire import Address, ClaudeHosts, is_loopback
+from pytest_mnemosyne.wire import VERSION_HEADER, Address, ClaudeHosts, is_loopback
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette._budget import Budget
@@ -56,6 +59,10 @@ class _Goes(Enum):
     STAND_IN = auto()
     HERE = auto()
     ELSEWHERE = auto()
+
+
+_UNLESS_FOR_CLAUDE: Final = {_Goes.HERE: _Goes.STAND_IN, _Goes.ELSEWHERE: _Goes.CLAUDE}
+"""Where a request goes of which the URL does not say that it is for Claude, and a header does."""
 
 
 class Door:
@@ -96,6 +103,7 @@ class Door:
         self.faults: RunningPlan | None = None
         """What goes wrong with the calls that meet a cassette; nothing where it is absent."""
 
+        self._forks: ForkWatch | None = None
         self._current: Cassette | None = None
         self._patches: AbstractContextManager[object] | None = None
         self._probed = False
@@ -125,6 +133,7 @@ class Door:
         patches = interception(self)
         patches.__enter__()
         self._patches = patches
+        self._forks = ForkWatch()
         try:
             self._probe()
         except BaseException:
@@ -136,6 +145,9 @@ class Door:
         patches, self._patches = self._patches, None
         if patches is not None:
             patches.__exit__(None, None, None)
+        if self._forks is not None:
+            self._forks.close()
+            self._forks = None
 
     @contextmanager
     def playing(self, cassette: Cassette) -> Iterator[Cassette]:
@@ -150,14 +162,26 @@ class Door:
             # The code under test may have brought the SDK only now.
             self._probe()
 
-    def meet(self, method: str, url: str) -> Cassette | None:
+    def meet(self, method: str, url: str, headers: Container[str]) -> Cassette | None:
         """The cassette that a request belongs to; `None` where it passes untouched.
+
+        Args:
+            method: The request's.
+            url: Where it goes.
+            headers: The names of its headers, found in any case.
 
         Raises:
             NoCassetteError: It goes to Claude, there is no cassette, and the mode is replay.
             OtherHostError: It goes elsewhere, and other hosts are blocked.
+            ForkedProcessError: It belongs to a cassette that is open in the process from which
+                this one was forked.
         """
-        match self._goes_to(url):
+        goes = self._goes_to(url)
+        if goes in _UNLESS_FOR_CLAUDE and VERSION_HEADER in headers:
+            goes = _UNLESS_FOR_CLAUDE[goes]
+        match goes:
+            case _Goes.CLAUDE | _Goes.STAND_IN if self._is_out_of_reach():
+                raise self._refused_here(method, url)
             case _Goes.CLAUDE:
                 if self._current is None and not self._forwards():
                     request = Request(method=method, url=url)
@@ -178,6 +202,23 @@ class Door:
     def takes(self, url: str) -> bool:
         """Whether a request to `url` belongs to the cassette that is open now."""
         return self._current is not None and self.covers(url)
+
+    def heard_of_forks(self) -> ForkedProcessError | None:
+        """What a copy of this process was refused since the last time, if anything."""
+        return None if self._forks is None else self._forks.heard()
+
+    def _is_out_of_reach(self) -> bool:
+        """Whether a cassette is open that this process has a copy of."""
+        cassette = self._current
+        if cassette is None or cassette.mode is RecordMode.LIVE or self._forks is None:
+            return False
+        return self._forks.is_copy
+
+    def _refused_here(self, method: str, url: str) -> ForkedProcessError:
+        call = call_summary(Request(method=method, url=url.partition("?")[0]))
+        assert self._forks is not None
+        self._forks.tell(call)
+        return ForkedProcessError(call=call)
 
     def _forwards(self) -> bool:
         return self.mode.forwards or self._is_recorded_elsewhere()

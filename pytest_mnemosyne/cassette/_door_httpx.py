@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_mnemosyne.cassette._door import Door
     from pytest_mnemosyne.cassette._door_faults import HttpxPlan
+    from pytest_mnemosyne.cassette._verify import Comparison
 
     SyncMethod = Callable[[httpx2.HTTPTransport, httpx2.Request], httpx2.Response]
     AsyncMethod = Callable[[httpx2.AsyncHTTPTransport, httpx2.Request], Awaitable[httpx2.Response]]
@@ -65,7 +66,7 @@ class HttpxHandlers:
             url = str(asked.url)
             if url == PROBE_URL:
                 return self._response(PROBE_STATUS)
-            cassette = self._door.meet(asked.method, url)
+            cassette = self._door.meet(asked.method, url, asked.headers)
             if cassette is None:
                 return real(transport, asked)
             asked.read()
@@ -87,7 +88,7 @@ class HttpxHandlers:
             url = str(asked.url)
             if url == PROBE_URL:
                 return self._response(PROBE_STATUS)
-            cassette = self._door.meet(asked.method, url)
+            cassette = self._door.meet(asked.method, url, asked.headers)
             if cassette is None:
                 return await real(transport, asked)
             await asked.aread()
@@ -116,7 +117,8 @@ class HttpxHandlers:
             return self._forward(call.recording(), transport, asked, real)
         comparison = call.comparison(interaction)
         if comparison is not None:
-            live = self._forward(comparison.recording, transport, asked, real)
+            named = self._in_live_ids(comparison, call, asked)
+            live = self._forward(comparison.recording, transport, named, real)
             live.read()
             if comparison.goes_to_the_client:
                 return live
@@ -139,7 +141,8 @@ class HttpxHandlers:
             return await self._forward_async(call.recording(), transport, asked, real)
         comparison = call.comparison(interaction)
         if comparison is not None:
-            live = await self._forward_async(comparison.recording, transport, asked, real)
+            named = self._in_live_ids(comparison, call, asked)
+            live = await self._forward_async(comparison.recording, transport, named, real)
             await live.aread()
             if comparison.goes_to_the_client:
                 return live
@@ -216,6 +219,22 @@ class HttpxHandlers:
             self._endings.note(recording, error)
             raise
         return self._teed(response, recording, self._streams.async_tee)
+
+    def _in_live_ids(
+        self, comparison: Comparison, call: Call, asked: httpx2.Request
+    ) -> httpx2.Request:
+        """The client's request with what its recorded ids are called in the live run."""
+        request = comparison.for_upstream(call.request)
+        if request is call.request:
+            return asked
+        made: httpx2.Request = self._lib.Request(
+            asked.method,
+            request.url,
+            headers=without_wire_headers(tuple(asked.headers.multi_items())),
+            content=request.body or None,
+            extensions=asked.extensions,
+        )
+        return made
 
     def _teed(
         self, response: httpx2.Response, recording: Recording, tee: Callable[..., Any]

@@ -150,7 +150,7 @@ class DoorCassette(vcr.cassette.Cassette):
         return self._decisions[asked]
 
     def _decided(self, asked: VcrRequest) -> _Decision | None:
-        cassette = self._door.meet(asked.method, asked.uri)
+        cassette = self._door.meet(asked.method, asked.uri, asked.headers)
         if cassette is None:
             return None
         call = call_of(

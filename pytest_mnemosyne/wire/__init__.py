@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_mnemosyne.wire._handler import AnyAnswer, Handler
     from pytest_mnemosyne.wire._hosts import (
         BASE_URL_VARIABLES,
+        VERSION_HEADER,
         Address,
         ClaudeHosts,
         HostKind,
@@ -64,6 +65,7 @@ __all__ = [
     "BASE_URL_VARIABLES",
     "ERROR_KINDS",
     "PING",
+    "VERSION_HEADER",
     "Address",
     "AnyAnswer",
     "ApiErrorKind",
@@ -114,6 +116,7 @@ __all__ = [
 
 _MODULES = {
     "BASE_URL_VARIABLES": "pytest_mnemosyne.wire._hosts",
+    "VERSION_HEADER": "pytest_mnemosyne.wire._hosts",
     "ERROR_KINDS": "pytest_mnemosyne.wire._errors",
     "PING": "pytest_mnemosyne.wire._messages",
     "Address": "pytest_mnemosyne.wire._hosts",

@@ -26,6 +26,9 @@ BASE_URL_VARIABLES = (
 )
 """The environment variables by which clients are pointed at another host."""
 
+VERSION_HEADER = "anthropic-version"
+"""The header that every client of Claude sends, and a client of nobody else."""
+
 _DEDICATED = re.compile(
     r"(.+\.)?api(-[a-z0-9-]+)?\.(anthropic|claude)\.com"
     r"|(.+\.)?[a-z0-9-]+-api\.(anthropic|claude)\.com"

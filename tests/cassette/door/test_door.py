@@ -89,6 +89,48 @@ def test_a_declared_base_url_on_this_machine_is_claude(
     assert server.asked == []
 
 
+@pytest.mark.parametrize("base_url", ["https://llm.invalid/claude", "http://127.0.0.1:9/"])
+def test_a_client_that_is_pointed_elsewhere_in_the_code_belongs_to_the_cassette(
+    base_url: str, door: Callable[..., Door]
+) -> None:
+    guard = door(RecordMode.REPLAY)
+    with anthropic.Anthropic(api_key="none", base_url=base_url) as client:
+        for ask in (lambda: client.models.list(), lambda: client.beta.files.list()):
+            with guard.playing(empty()), pytest.raises(CassetteMissError):
+                ask()
+
+
+def test_a_client_that_is_pointed_at_another_host_is_refused_without_a_cassette(
+    door: Callable[..., Door],
+) -> None:
+    door(RecordMode.REPLAY)
+
+    with (
+        anthropic.Anthropic(api_key="none", base_url="https://llm.invalid") as client,
+        pytest.raises(NoCassetteError),
+    ):
+        client.models.list()
+
+
+def test_what_a_client_of_another_host_is_answered_replays(
+    door: Callable[..., Door], server: Loopback, tmp_path: Path
+) -> None:
+    path = tmp_path / "calls.yaml"
+    server.behave = lambda wire, _: wire.answer(b'{"data": [], "has_more": false}')
+    with anthropic.Anthropic(api_key="none", base_url="https://llm.invalid/claude") as client:
+        recording = Cassette(path, mode=RecordMode.RECORD)
+        with door(RecordMode.RECORD, upstream=server.url).playing(recording):
+            client.models.list()
+        recording.save()
+
+        replayed = Cassette(path, mode=RecordMode.REPLAY)
+        with door(RecordMode.REPLAY).playing(replayed):
+            assert client.models.list().data == []
+
+    assert replayed.unplayed() == []
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("block", [False, True], ids=["open", "blocked"])
 def test_this_machine_s_other_servers_pass(
     block: bool, door: Callable[..., Door], http: httpx2.Client, server: Loopback
