@@ -253,11 +253,11 @@ def place_in_run(run: bytes, number: int) -> int:
     return place
 
 
-def base64_runs(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Every stretch that may be base64: its start, its end, and itself."""
+def base64_runs(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Every stretch that may be base64: its start, and itself."""
     for run in _RUN.finditer(data):
         if run.end() - run.start() >= _SHORTEST_RUN:
-            yield run.start(), run.end(), run[0]
+            yield run.start(), run[0]
 
 
 # --- gzip ------------------------------------------------------------------------------

@@ -8,29 +8,29 @@ look like a key. A body is searched in every form that a reader could decode:
 - gzip, whole, in the middle of other data, or inside base64,
 - the texts of a stream's events joined, since a key may arrive in several deltas.
 
-What is found is replaced by `<redacted>` in the form it was found in. Every
-replacement is an edit of a stretch of bytes, so that the chunks of a stream keep
-their boundaries around it. Then it is searched again; what is still found cannot be
-replaced, and whoever wanted to write it has to leave it.
+What is found is replaced by a mark that says which secret it was (see `_marks`), in the
+form it was found in. Every replacement is an edit of a stretch of bytes, so that the
+chunks of a stream keep their boundaries around it. Then it is searched again; what is
+still found cannot be replaced, and whoever wanted to write it has to leave it.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Final
 
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.cassette._edits import Edit, edited, merged, moved_chunks, spread
 from pytest_mnemosyne.cassette._interaction import Headers, Interaction, Request, Response
+from pytest_mnemosyne.cassette._marks import NAMELESS, REDACTED, Marking, Named, Nameless
 from pytest_mnemosyne.cassette._secret_search import DEPTH, Hit, SecretSearch
 from pytest_mnemosyne.cassette._stream_texts import Piece, StreamTexts
 from pytest_mnemosyne.wire import looks_like_sse
 
-REDACTED: Final = "<redacted>"
-
-_MARK: Final = REDACTED.encode()
 _MOST_PASSES: Final = 4
 """How often a text is edited; one pass for what stands in it, one for each other form."""
 
@@ -57,12 +57,14 @@ class Redactor:
 
         Empty values are left out. The values appear in no error and no representation.
         Quotes, backslashes and blanks around a value are not looked for: in JSON they cannot
-        be told from the quotes and escapes around it.
+        be told from the quotes and escapes around it. Of several names for one value marks
+        have the first.
 
         Raises:
             UsageError: A value is so short that it would be found everywhere.
         """
         self._search = SecretSearch(secrets or {})
+        self._marking: Marking = Named(self._search.find)
         # What goes into a journal goes into a cassette next, and again with each call that is
         # added to it.
         self._found_clean: set[bytes] = set()
@@ -110,6 +112,13 @@ class Redactor:
             chunks=moved_chunks(response.chunks, body, edits),
         )
 
+    @cached_property
+    def older(self) -> Redactor:
+        """The same, with the one mark for all secrets that files had before marks had names."""
+        older = copy.copy(self)
+        older._marking = Nameless()
+        return older
+
     # --- what is shown -----------------------------------------------------------------
 
     def shown_text(self, text: str) -> str:
@@ -124,7 +133,7 @@ class Redactor:
         try:
             return self.request(request)
         except SecretFoundError:
-            return Request(method=self.shown_text(request.method), url=REDACTED, body=_MARK)
+            return Request(method=self.shown_text(request.method), url=REDACTED, body=NAMELESS)
 
     def shown_interaction(self, interaction: Interaction) -> Interaction:
         """The exchange as it may be shown."""
@@ -133,7 +142,7 @@ class Redactor:
             shown = None if response is None else self.response(response)
         except SecretFoundError:
             assert response is not None
-            shown = Response(status=response.status, body=_MARK)
+            shown = Response(status=response.status, body=NAMELESS)
         return replace(
             interaction,
             request=self.shown_request(interaction.request),
@@ -199,14 +208,15 @@ class Redactor:
     def _edits(self, data: bytes, depth: int) -> list[Edit]:
         """What to replace in `data` as it stands, in order, without overlaps."""
         found: list[Edit] = []
-        for hit in self._search.hits_here(data, depth):
+        for hit in self._marking.settled(data, self._search.hits_here(data, depth)):
             if hit.wrapped is None:
-                found.append((hit.start, hit.end, _MARK))
+                mark = self._marking.mark(hit, data[hit.start : hit.end])
+                found.append((hit.start, hit.end, mark))
                 continue
             clean, passes = self._redact(hit.wrapped, depth - 1)
             if passes and hit.rewrap is not None:
                 found.append(hit.rewrap(clean, min(edits[0][0] for edits in passes)))
-        return merged(found, _MARK)
+        return merged(found, NAMELESS)
 
     def _stream_edits(self, data: bytes, depth: int) -> list[Edit]:
         """What to replace in the events of a stream so that their joined texts are clean."""

@@ -6,7 +6,7 @@ shows is worked out when somebody looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,11 +44,15 @@ class Screen:
             self._redactor = self._make_redactor()
         return self._redactor
 
-    def as_kept(self, request: Request) -> Request:
-        """The request as the file would hold it."""
+    def as_kept(self, request: Request) -> Iterator[Request]:
+        """The request as the file may hold it, the form that is written today first."""
         if self._redact is not None:
-            return replace(request, body=self._redact(request.body))
-        return self.redactor.shown_request(request)
+            yield replace(request, body=self._redact(request.body))
+            return
+        kept = self.redactor.shown_request(request)
+        yield kept
+        if (kept.url, kept.body) != (request.url, request.body):
+            yield self.redactor.older.shown_request(request)
 
     def asked(self, request: Request) -> Request:
         """A request that is as the file would hold it, to be told."""

@@ -23,6 +23,9 @@ class Shape:
     """How keys of one kind look; searched for in texts whose escapes are resolved."""
 
     name: str
+    kind: str
+    """A word for it, which stands in cassettes in the place of its keys; never to be changed."""
+
     spelled: re.Pattern[bytes]
     """What group 1 matches is the key."""
 
@@ -40,10 +43,11 @@ _LONGEST_FRAGMENT: Final = 32
 """In characters; what follows after so many makes nothing more certain."""
 
 
-def _shape(name: str, spelled: bytes, *literals: str) -> Shape:
+def _shape(name: str, kind: str, spelled: bytes, *literals: str) -> Shape:
     known = tuple(literal.encode() for literal in literals)
     return Shape(
         name=name,
+        kind=kind,
         spelled=re.compile(spelled),
         literals=known,
         in_base64=tuple(each for literal in known for each in _once_wrapped(literal)),
@@ -67,19 +71,21 @@ _ALONE: Final = rb"(?<![A-Za-z0-9+/_-])"
 _ENDS: Final = rb"(?![A-Za-z0-9+/_-])"
 
 _ANTHROPIC_KEY: Final = _shape(
-    "an Anthropic key (sk-ant-...)", rb"(sk-ant-[A-Za-z0-9_-]{8,})", "sk-ant-"
+    "an Anthropic key (sk-ant-...)", "anthropic-key", rb"(sk-ant-[A-Za-z0-9_-]{8,})", "sk-ant-"
 )
 
 SHAPES: Final = (
     replace(_ANTHROPIC_KEY, in_base64=(*_ANTHROPIC_KEY.in_base64, *_twice_wrapped(b"sk-ant-"))),
     _shape(
         "a bearer token",
+        "bearer-token",
         rb"(?i:bearer)\s+((?=[^\s\"\\]*[0-9])(?:[A-Za-z0-9._~+/=-]|\\+/){16,})",
         "earer ",
         "EARER ",
     ),
     _shape(
         "an OpenAI key (sk-...)",
+        "openai-key",
         rb"(sk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}))",
         "sk-proj-",
         "sk-svcacct-",
@@ -88,12 +94,14 @@ SHAPES: Final = (
     ),
     _shape(
         "an AWS access key id",
+        "aws-key",
         _ALONE + rb"((?:AKIA|ASIA)[0-9A-Z]{16})" + _ENDS,
         "AKIA",
         "ASIA",
     ),
     _shape(
         "a GitHub token",
+        "github-token",
         rb"((?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,}))",
         "ghp_",
         "gho_",
@@ -102,17 +110,21 @@ SHAPES: Final = (
         "ghr_",
         "github_pat_",
     ),
-    _shape("a GitLab token", _ALONE + rb"(glpat-[A-Za-z0-9_-]{20,})", "glpat-"),
-    _shape("a Google API key", _ALONE + rb"(AIza[A-Za-z0-9_-]{35})" + _ENDS, "AIza"),
+    _shape("a GitLab token", "gitlab-token", _ALONE + rb"(glpat-[A-Za-z0-9_-]{20,})", "glpat-"),
+    _shape("a Google API key", "google-key", _ALONE + rb"(AIza[A-Za-z0-9_-]{35})" + _ENDS, "AIza"),
     _shape(
         "a Slack token",
+        "slack-token",
         _ALONE + rb"(xox[abeprs]-[A-Za-z0-9-]{10,})",
         *(f"xox{kind}-" for kind in "abeprs"),
     ),
-    _shape("a Stripe key", _ALONE + rb"([sr]k_live_[A-Za-z0-9]{20,})", "k_live_"),
-    _shape("a Hugging Face token", _ALONE + rb"(hf_[A-Za-z]{34})" + _ENDS, "hf_"),
+    _shape("a Stripe key", "stripe-key", _ALONE + rb"([sr]k_live_[A-Za-z0-9]{20,})", "k_live_"),
+    _shape(
+        "a Hugging Face token", "hugging-face-token", _ALONE + rb"(hf_[A-Za-z]{34})" + _ENDS, "hf_"
+    ),
     _shape(
         "a private key (PEM)",
+        "private-key",
         rb"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----"
         rb"(?:[A-Za-z0-9+/=]|[\r\n]++[ \t]*+|\\++[nr/]){64,}+"
         rb"(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,7 @@ from pytest_mnemosyne.cassette._edits import Edit
 from pytest_mnemosyne.cassette._secret_patterns import (
     SHAPES,
     SHORTEST_SECRET,
+    Shape,
     Value,
     any_of,
     shapes_in,
@@ -41,6 +43,8 @@ DEPTH: Final = 3
 
 _SURROUNDINGS: Final = 128
 """In bytes. So much around a sign of a key in base64 is decoded to see whether it is one."""
+
+_BOUNDARY: Final = re.compile(rb"[\r\n]+--")
 
 _TOO_MUCH: Final = f"data that unpacks to more than {MOST_UNPACKED_BYTES >> 20} MB to search"
 
@@ -66,6 +70,12 @@ class Hit:
     """The edit that puts other bytes there, which are the same up to a position; `None` where
     nothing can be put there."""
 
+    word: str = ""
+    """What a mark calls it: the name of its variable, or its kind; empty where it is wrapped."""
+
+    is_known: bool = False
+    """Whether it is a value that the run knows, and not one that looks like a key."""
+
 
 class SecretSearch:
     """Knows the run's secrets and finds them."""
@@ -73,25 +83,28 @@ class SecretSearch:
     def __init__(self, secrets: Mapping[str, str]) -> None:
         """Look for the values of `secrets` (name to value), and for what looks like a key.
 
+        Of several names for one value the first is told.
+
         Raises:
             UsageError: A value is so short that it would be found everywhere.
         """
-        values = []
+        values: dict[tuple[bytes, ...], Value] = {}
         # The longest first: one secret may begin with another.
         for name, value in sorted(secrets.items(), key=lambda item: -len(item[1])):
             try:
                 if value:
-                    values.append(Value(name, value))
+                    known = Value(name, value)
+                    values.setdefault(known.literals, known)
             except ValueError as error:
                 raise UsageError(
                     f"the secret {name} has {error} characters and would be found in every "
                     f"other text; use one of at least {SHORTEST_SECRET}"
                 ) from None
-        self._values = tuple(values)
-        parts = [part for value in values for part in value.in_base64]
+        self._values = tuple(values.values())
+        parts = [part for value in self._values for part in value.in_base64]
         parts += [part for shape in SHAPES for part in shape.in_base64]
         self._in_base64 = any_of((*parts, GZIP_BASE64))
-        longest = max((len(one) for value in values for one in value.literals), default=0)
+        longest = max((len(one) for value in self._values for one in value.literals), default=0)
         self._surroundings = 4 * (longest + _SURROUNDINGS)
 
     def find(self, data: bytes, depth: int = DEPTH) -> str | None:
@@ -134,10 +147,10 @@ class SecretSearch:
         for value in self._values:
             for literal in value.literals:
                 for start in _places(data, literal):
-                    yield Hit(start, start + len(literal), value.name)
+                    yield _known(value, start, start + len(literal))
         for shape in shapes_in(data):
             for match in shape.spelled.finditer(data):
-                yield Hit(*match.span(1), shape.name)
+                yield _looking(shape, *match.span(1))
 
     def _hits_escaped(self, data: bytes, plain: bytes) -> Iterator[Hit]:
         """Secrets in the text that `data` is once its escapes are resolved."""
@@ -146,13 +159,13 @@ class SecretSearch:
             if value.plain is not None and value.plain in text:
                 traced = Traced.folded(data)
                 for start in _places(traced.text, value.plain):
-                    yield Hit(*traced.origin(start, start + len(value.plain)), value.name)
+                    yield _known(value, *traced.origin(start, start + len(value.plain)))
         if plain == data:
             return
         for shape in shapes_in(plain):
             traced = Traced.unescaped(data)
             for match in shape.spelled.finditer(traced.text):
-                yield Hit(*traced.origin(*match.span(1)), shape.name)
+                yield _looking(shape, *traced.origin(*match.span(1)))
 
     def _hits_in_base64(self, data: bytes, plain: bytes, depth: int) -> Iterator[Hit]:
         if self._may_hold_base64(data):
@@ -164,16 +177,25 @@ class SecretSearch:
         return self._in_base64.search(base64_haystack(data)) is not None
 
     def _hits_in_runs(self, text: Traced, depth: int) -> Iterator[Hit]:
-        for start, end, run in base64_runs(text.text):
-            for skip in self._suspicious_starts(run, depth):
-                inner = unbase64(run[skip:])
-                hit = next(self.hits(inner, depth - 1), None)
-                if hit is not None:
-                    form = f"{hit.form} in base64".lstrip()
-                    span = text.origin(start + skip, end)
-                    again = _base64_again(text, start + skip, run[skip:])
-                    yield Hit(*span, hit.secret, form, inner, again)
-                    break
+        for start, run in base64_runs(text.text):
+            # A line that begins with two dashes is rather the end of a part of a form.
+            part = _BOUNDARY.split(run, maxsplit=1)[0]
+            hit = self._hit_in_run(text, start, part, depth)
+            if hit is None and part != run:
+                hit = self._hit_in_run(text, start, run, depth)
+            if hit is not None:
+                yield hit
+
+    def _hit_in_run(self, text: Traced, start: int, run: bytes, depth: int) -> Hit | None:
+        for skip in self._suspicious_starts(run, depth):
+            inner = unbase64(run[skip:])
+            hit = next(self.hits(inner, depth - 1), None)
+            if hit is not None:
+                form = f"{hit.form} in base64".lstrip()
+                span = text.origin(start + skip, start + len(run))
+                again = _base64_again(text, start + skip, run[skip:])
+                return Hit(*span, hit.secret, form, inner, again)
+        return None
 
     def _suspicious_starts(self, run: bytes, depth: int) -> Iterator[int]:
         """Where base64 may begin in a run so that there is a secret in it.
@@ -204,6 +226,14 @@ class SecretSearch:
             if secret is not None:
                 span = starts[pieces[0].event], starts[pieces[-1].event + 1]
                 yield Hit(*span, secret, "split over a stream's events")
+
+
+def _known(value: Value, start: int, end: int) -> Hit:
+    return Hit(start, end, value.name, word=value.name, is_known=True)
+
+
+def _looking(shape: Shape, start: int, end: int) -> Hit:
+    return Hit(start, end, shape.name, word=shape.kind)
 
 
 def _places(data: bytes, literal: bytes) -> Iterator[int]:

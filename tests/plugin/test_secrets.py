@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import base64
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pytest_mnemosyne.cassette import load
+from pytest_mnemosyne.cassette import Redactor, load
+from pytest_mnemosyne.plugin._redacted_report import Tellings
 from pytest_mnemosyne.plugin._secrets import run_secrets
+from tests.cassette.secrets.planting import Spelling, spellings
 from tests.cassette.secrets.readings import holds
 from tests.plugin.project import Project
 
@@ -68,9 +74,11 @@ def test_a_secret_that_is_sent_and_answered_reaches_no_file_and_replays(project:
 
     for result in (recorded, replayed):
         result.assert_outcomes(passed=1)
-        result.stdout.fnmatch_lines(["*<redacted>*"])
+        result.stdout.fnmatch_lines(["*<redacted:DB_PASSWORD>*"])
         check_nothing_leaks(project, result)
-    assert b"<redacted>" in (project.path / "cassettes/test_it/test_it.yaml").read_bytes()
+    assert (
+        b"<redacted:DB_PASSWORD>" in (project.path / "cassettes/test_it/test_it.yaml").read_bytes()
+    )
 
 
 def test_what_a_failing_test_prints_does_not_hold_it(project: Project) -> None:
@@ -89,7 +97,9 @@ def test_what_a_failing_test_prints_does_not_hold_it(project: Project) -> None:
     result = project.run(*RECORD, "-l", "-vv")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*AssertionError*", "*printed <redacted>*", "*logged <redacted>*"])
+    result.stdout.fnmatch_lines(
+        ["*AssertionError*", "*printed <redacted:DB_PASSWORD>*", "*logged <redacted:DB_PASSWORD>*"]
+    )
     check_nothing_leaks(project, result)
 
 
@@ -106,7 +116,7 @@ def test_a_miss_does_not_tell_it(project: Project) -> None:
     result = project.run("-l", "--full-trace")
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*why: *<redacted>*"])
+    result.stdout.fnmatch_lines(["*why: *<redacted:DB_PASSWORD>*"])
     check_nothing_leaks(project, result)
 
 
@@ -163,9 +173,9 @@ def test_an_error_that_repeats_it_reaches_neither_events_nor_logs(project: Proje
         result = await handle.result(timeout=5)
 
         assert not result.success
-        assert "<redacted>" in result.error.message
+        assert "<redacted:DB_PASSWORD>" in result.error.message
         told = [event.model_dump_json() for event in event_log]
-        assert any("<redacted>" in one for one in told)
+        assert any("<redacted:DB_PASSWORD>" in one for one in told)
         assert not [one for one in told if secret() in one or wrapped() in one]
         assert not [one for one in caplog.records if secret() in one.getMessage()]
         print(told, repr(list(event_log)))
@@ -205,8 +215,164 @@ def test_variables_that_the_ini_file_names_are_secrets_whatever_they_look_like(
     project.run(*RECORD).assert_outcomes(passed=1)
 
     (interaction,) = load(project.path / "cassettes/test_it/test_it.yaml").interactions
-    assert b"Who lives at <redacted>?" in interaction.request.body
+    assert b"Who lives at <redacted:HOUSE>?" in interaction.request.body
     project.run().assert_outcomes(passed=1)
+
+
+ASKING_ABOUT_TWO = """
+    async def about(claude, scripted_claude, name):
+        scripted_claude.reply("this is " + name)
+        return await ask(claude, "Whose is " + os.environ[name] + "?")
+
+    async def test_it(claude, scripted_claude):
+        for name in os.environ["ORDER"].split():
+            assert await about(claude, scripted_claude, name) == "this is " + name
+"""
+
+
+def test_a_request_with_a_secret_replays_for_every_value_and_for_no_other_secret(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_TOKEN", "first-of-2-secrets")
+    monkeypatch.setenv("B_TOKEN", "second-of-2-secrets")
+    monkeypatch.setenv("ORDER", "A_TOKEN B_TOKEN")
+    project.test_file(HIDDEN + ASKING_ABOUT_TWO)
+    project.run(*RECORD).assert_outcomes(passed=1)
+
+    monkeypatch.setenv("ORDER", "B_TOKEN A_TOKEN")
+    monkeypatch.setenv("A_TOKEN", "another-1-of-whoever-replays")
+    project.run("--override-ini=mnemosyne_order=ignore").assert_outcomes(passed=1)
+
+    monkeypatch.setenv("C_TOKEN", "third-of-2-secrets")
+    monkeypatch.setenv("ORDER", "C_TOKEN")
+    result = project.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*why: *only messages?0? (user) differs*{+C+}_TOKEN>*"])
+
+
+def test_keys_that_look_alike_and_have_no_names_are_told_when_they_are_recorded(
+    project: Project,
+) -> None:
+    project.test_file(
+        """
+        async def test_it(claude, scripted_claude):
+            for number in range(2):
+                scripted_claude.reply(str(number))
+                await ask(claude, f"Is sk-ant-api03-AAAABBBB000{number} yours?")
+        """
+    )
+
+    recorded = project.run(*RECORD)
+    replayed = project.run()
+
+    recorded.stdout.fnmatch_lines(
+        ["*test_it: interactions 1 and 2 of its cassette differ in nothing but the keys in *"]
+    )
+    replayed.assert_outcomes(passed=1)
+    replayed.stdout.no_fnmatch_line("*differ in nothing*")
+
+
+TELLING = """
+    import warnings
+
+    warnings.warn("nothing is secret yet")
+
+    def test_warning(claude_sync, scripted_claude):
+        scripted_claude.reply("hello")
+        warnings.warn("beware of " + ask_sync(claude_sync, "Say hello.") + secret())
+
+    @pytest.mark.xfail(reason="for " + secret())
+    def test_xfail(claude_sync):
+        assert False
+
+    @pytest.mark.skipif(not SUBTESTS, reason="pytest has no subtests yet")
+    def test_subtests(claude_sync, request):
+        subtests = request.getfixturevalue("subtests")
+        with subtests.test("say " + secret(), wrapped=wrapped(), number=1):
+            print("printed", secret())
+            assert False
+
+    class TestOfUnittest(unittest.TestCase):
+        @pytest.mark.claude_cassette
+        def test_it(self):
+            if SUBTESTS:
+                with self.subTest("now " + secret(), plain=secret()):
+                    assert False
+
+    def test_without_a_cassette():
+        warnings.warn("later, " + wrapped())
+""".replace("SUBTESTS", str(pytest.version_tuple >= (9,)))
+
+
+@pytest.mark.parametrize(
+    "workers", [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)], ids=["here", "workers"]
+)
+def test_warnings_reasons_and_subtests_do_not_tell_it(
+    project: Project, workers: tuple[str, ...]
+) -> None:
+    project.test_file(HIDDEN + TELLING)
+
+    result = project.run(*RECORD, "-rA", "-v", "-W", "always", *workers)
+
+    check_nothing_leaks(project, result)
+    result.stdout.fnmatch_lines(
+        [
+            "*UserWarning: nothing is secret yet*",
+            "*UserWarning: beware of hello<redacted:DB_PASSWORD>*",
+            "*UserWarning: later, *",
+            "XFAIL * - for <redacted:DB_PASSWORD>",
+        ]
+    )
+    if pytest.version_tuple >= (9,):
+        result.stdout.fnmatch_lines(["*test_subtests ?say <redacted:DB_PASSWORD>? (wrapped=*"])
+        result.stdout.fnmatch_lines(["*test_it ?now <redacted:DB_PASSWORD>? (plain=*<redacted*"])
+        result.stdout.fnmatch_lines(["printed <redacted:DB_PASSWORD>"])
+
+
+class LateWarning(UserWarning):
+    """One that makes its text when it is shown."""
+
+    def __str__(self) -> str:
+        return " and ".join(self.args[0])
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a subtest's report has of its subtest, whoever makes it."""
+
+    msg: str
+    kwargs: dict[str, object]
+
+
+@settings(deadline=None, max_examples=60)
+@given(spelled=spellings(), kind=st.sampled_from(["warning", "late", "text"]))
+def test_no_spelling_of_it_passes_in_a_warning_or_a_subtest(spelled: Spelling, kind: str) -> None:
+    text = f"beware: {spelled(SECRET)}"
+    made: dict[str, Warning | str] = {
+        "warning": UserWarning(text),
+        "late": LateWarning([text, text]),
+        "text": text,
+    }
+    warning = warnings.WarningMessage(made[kind], UserWarning, __file__, 1, line=f"warn({text!r})")
+    report = pytest.TestReport("t.py::t", ("t.py", 0, "t"), {}, "failed", text, "call")
+    context = Context(text, {"plain": text, "inner": [text], "number": 1})
+    report.context = context  # type: ignore[attr-defined]
+    manager = pytest.PytestPluginManager()
+    redactor = Redactor({"DB_PASSWORD": SECRET})
+    Tellings().join(manager, redactor.shown_text)
+
+    manager.hook.pytest_warning_recorded.call_historic(
+        kwargs={"warning_message": warning, "when": "runtest", "nodeid": "", "location": None}
+    )
+    manager.hook.pytest_runtest_logreport(report=report)
+
+    told = warnings.formatwarning(
+        str(warning.message), warning.category, warning.filename, warning.lineno, warning.line
+    )
+    assert "beware" in told
+    assert context.kwargs["number"] == 1
+    for each in (told, repr(warning.message), repr(context), report.longreprtext):
+        assert not holds(each.encode(), SECRET)
 
 
 def test_a_secret_that_would_be_found_everywhere_stops_the_run(
@@ -249,6 +415,16 @@ def test_what_was_named_is_a_secret_and_what_is_empty_is_none(tmp_path: Path) ->
 
     assert run_secrets(environ, named=["HOUSE", "EMPTY", "ABSENT"]) == {"HOUSE": "Bakerstreet"}
     assert run_secrets(environ) == {}
+
+
+def test_of_several_names_what_the_project_has_named_comes_first() -> None:
+    value = "0f9e8d7c6b5a43210f9e"
+    environ = dict.fromkeys(("A_TOKEN", "ANTHROPIC_API_KEY", "Z_OF_THE_INI", "B_OF_THE_INI"), value)
+
+    found = run_secrets(environ, named=["Z_OF_THE_INI", "B_OF_THE_INI"])
+
+    assert list(found) == ["Z_OF_THE_INI", "B_OF_THE_INI", "ANTHROPIC_API_KEY", "A_TOKEN"]
+    assert list(run_secrets(dict(reversed(environ.items())))) == ["ANTHROPIC_API_KEY", "A_TOKEN"]
 
 
 def test_the_checker_of_these_tests_sees_what_is_wrapped() -> None:

@@ -29,7 +29,7 @@ def _base64(text: str, *, before: int = 0, lines: bool = False, urls: bool = Fal
     return (base64.urlsafe_b64encode if urls else base64.b64encode)(data).decode()
 
 
-_ESCAPES: dict[str, Spelling] = {
+ESCAPES: dict[str, Spelling] = {
     "json": lambda text: json.dumps({"inner": text}),
     "key": lambda text: json.dumps({text: [1]}),
     "ascii": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
@@ -51,9 +51,9 @@ def spellings(draw: st.DrawFn) -> Spelling:
     """Any way to spell a text: at most one wrapping, then any escapes around it."""
     names = [
         *draw(st.lists(st.sampled_from(sorted(_WRAPPINGS)), max_size=1)),
-        *draw(st.lists(st.sampled_from(sorted(_ESCAPES)), max_size=3)),
+        *draw(st.lists(st.sampled_from(sorted(ESCAPES)), max_size=3)),
     ]
-    known = _WRAPPINGS | _ESCAPES
+    known = _WRAPPINGS | ESCAPES
 
     def spelled(text: str) -> str:
         for name in names:
@@ -86,7 +86,7 @@ def _user(content: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": content}]
 
 
-_IN_REQUEST: dict[str, Callable[[str], bytes]] = {
+IN_REQUEST: dict[str, Callable[[str], bytes]] = {
     "text": lambda text: _asked(_user(f"before {text} after")),
     "system": lambda text: _asked(_user("Hi"), system=[{"type": "text", "text": text}]),
     "model": lambda text: _asked(_user("Hi"), model=text),
@@ -176,7 +176,7 @@ def planted(draw: st.DrawFn, secret: str) -> Planted:
     kinds = ("request", "answer", "stream", "url", "header", "answer header", "lane", "test")
     match draw(st.sampled_from(kinds)):
         case "request":
-            body = _IN_REQUEST[draw(st.sampled_from(sorted(_IN_REQUEST)))](text)
+            body = IN_REQUEST[draw(st.sampled_from(sorted(IN_REQUEST)))](text)
             return replace(_PLAIN, request=replace(_ASKED, body=body))
         case "answer":
             status, body = _IN_ANSWER[draw(st.sampled_from(sorted(_IN_ANSWER)))](text)

@@ -123,4 +123,4 @@ def test_base64_before_and_behind_a_secret_stays_as_it_is() -> None:
     found = Redactor().redact(data)
 
     assert json.loads(found)["data"][:396] == text[:396]
-    assert base64.b64decode(json.loads(found)["data"]) == b"x" * 300 + b"<redacted>"
+    assert base64.b64decode(json.loads(found)["data"]) == b"x" * 300 + b"<redacted:anthropic-key>"

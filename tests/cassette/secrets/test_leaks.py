@@ -159,6 +159,16 @@ def test_a_header_that_is_a_secret_by_its_name_is_found(
     assert value not in repr(found)
 
 
+def test_a_header_in_a_har_is_told_with_the_line_of_its_value() -> None:
+    header = '      - {name: "x-other", value: "1"}\n      - name: x-api-key\n'
+    before = "log:\n  entries:\n  - request:\n      method: GET\n      url: /\n      headers:\n"
+    data = f"{before}{header}        comment: none\n        value: 0123-abcdef-own-scheme\n"
+
+    (leak,) = find_leaks(data.encode())
+
+    assert data.splitlines()[(leak.line or 0) - 1].strip() == "value: 0123-abcdef-own-scheme"
+
+
 @pytest.mark.parametrize(
     "value",
     [
