@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -34,11 +35,14 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
 
-from tests import markdown
+import mnemosyne_core
+import pytest_mnemosyne
+from tests import markdown, surroundings
 from tests.markdown import Block
 
 ROOT = Path(__file__).parent.parent
@@ -53,11 +57,23 @@ PROGRAMS = {"cat", "mnemosyne", "pytest", "python"}
 COMMAND_S = 120.0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _imported_once() -> None:
+    """A page imports anything of ours, before and after a run that forgets what it brought."""
+    ours = [
+        module.name
+        for package in (mnemosyne_core, pytest_mnemosyne)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    surroundings.import_once(*ours, "uvicorn")
+
+
 class Reader:
     """Somebody who follows one page in a folder of their own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pytester: pytest.Pytester) -> None:
         self.folder = folder
+        self.pytester = pytester
         self.environment = _environment(folder)
         self.unrun: set[str] = set()
         """Test files that the page has shown and that no pytest has run yet."""
@@ -81,6 +97,23 @@ class Reader:
         if program == "pytest":
             chosen = {each.partition("::")[0] for each in arguments if not each.startswith("-")}
             self.unrun -= chosen or self.unrun
+            code, printed = self._pytest(arguments)
+        else:
+            code, printed = self._process(program, arguments)
+        said = f"{where}: $ {shlex.join(command)}\n{printed}"
+        assert code == exit_code, f"ended with {code}, not {exit_code}\n{said}"
+        return printed
+
+    def _pytest(self, arguments: list[str]) -> tuple[int, str]:
+        """Its exit code and output; in this process, as with programs of Python."""
+        self.pytester.syspathinsert(self.folder)
+        environment = mock.patch.dict(os.environ, self.environment, clear=True)
+        with contextlib.chdir(self.folder), environment:
+            ran = self.pytester.runpytest_inprocess("-p", "no:recording", *arguments)
+        return ran.ret, "\n".join([*ran.outlines, *ran.errlines])
+
+    def _process(self, program: str, arguments: list[str]) -> tuple[int, str]:
+        """Its exit code and output."""
         ran = subprocess.run(
             [_program(program), *arguments],
             cwd=self.folder,
@@ -91,9 +124,7 @@ class Reader:
             text=True,
             timeout=COMMAND_S,
         )
-        said = f"{where}: $ {shlex.join(command)}\n{ran.stdout}"
-        assert ran.returncode == exit_code, f"ended with {ran.returncode}, not {exit_code}\n{said}"
-        return ran.stdout
+        return ran.returncode, ran.stdout
 
     def python(self, block: Block) -> None:
         if block.name is not None:
@@ -213,14 +244,14 @@ def _pattern(line: str) -> str:
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=str(page.relative_to(ROOT).with_suffix(""))) for page in PAGES]
 )
-def test_a_reader_can_do_what_the_page_says(page: Path, tmp_path: Path) -> None:
+def test_a_reader_can_do_what_the_page_says(page: Path, tmp_path: Path, pytester: pytest.Pytester) -> None:
     folder = tmp_path / "reader"
     if page in EXAMPLES:
         shutil.copytree(page.parent, folder, ignore=CACHES)
     else:
         folder.mkdir()
 
-    Reader(folder).check(page)
+    Reader(folder, pytester).check(page)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +278,9 @@ def test_a_reader_can_do_what_the_page_says(page: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_page_that_is_not_true_fails(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_page_that_is_not_true_fails(
+    tmp_path: Path, pytester: pytest.Pytester, text: str, complaint: str
+) -> None:
     page = tmp_path / "page.md"
     page.write_text(text, encoding="utf-8")
     folder = tmp_path / "folder"
@@ -255,7 +288,7 @@ def test_a_page_that_is_not_true_fails(tmp_path: Path, text: str, complaint: str
 
     # A program that fails does so with an error of its own.
     with pytest.raises((AssertionError, ArithmeticError, pytest.fail.Exception), match=complaint):
-        Reader(folder).check(page)
+        Reader(folder, pytester).check(page)
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

@@ -18,6 +18,7 @@ from pytest_mnemosyne.cassette._contents import (
     split_url,
     stored_form,
 )
+from pytest_mnemosyne.cassette._disk import read_bytes
 from pytest_mnemosyne.cassette._door import Door
 from pytest_mnemosyne.cassette._errors import (
     CassetteFileError,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     )
     from pytest_mnemosyne.cassette._findings import SUFFIXES, Finding, findings
     from pytest_mnemosyne.cassette._foreign import NO_RECORDING
+    from pytest_mnemosyne.cassette._indistinct import Indistinct
     from pytest_mnemosyne.cassette._journal import Journal
     from pytest_mnemosyne.cassette._leaks import Leak, find_leaks
     from pytest_mnemosyne.cassette._leftovers import (
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
         write_leftovers,
     )
     from pytest_mnemosyne.cassette._looks import LOOKS
+    from pytest_mnemosyne.cassette._meant import meant
     from pytest_mnemosyne.cassette._prices import Prices, usd
     from pytest_mnemosyne.cassette._purse import Contents, Purse
     from pytest_mnemosyne.cassette._recovery import (
@@ -129,6 +132,7 @@ __all__ = [
     "Finding",
     "Folders",
     "Headers",
+    "Indistinct",
     "Interaction",
     "InteractionId",
     "Journal",
@@ -182,8 +186,10 @@ __all__ = [
     "interaction_id",
     "journals",
     "load",
+    "meant",
     "put_in_place",
     "read_answer",
+    "read_bytes",
     "read_leftovers",
     "read_value",
     "recover",
@@ -221,6 +227,7 @@ if not TYPE_CHECKING:
             "Journal": "pytest_mnemosyne.cassette._journal",
             "KeptJournal": "pytest_mnemosyne.cassette._recovery",
             "OverBudgetError": "pytest_mnemosyne.cassette._budget",
+            "Indistinct": "pytest_mnemosyne.cassette._indistinct",
             "Prices": "pytest_mnemosyne.cassette._prices",
             "Purse": "pytest_mnemosyne.cassette._purse",
             "Recovered": "pytest_mnemosyne.cassette._recovery",
@@ -230,6 +237,7 @@ if not TYPE_CHECKING:
             "UnpricedModelError": "pytest_mnemosyne.cassette._budget",
             "are_same": "pytest_mnemosyne.cassette._sameness",
             "journals": "pytest_mnemosyne.cassette._recovery",
+            "meant": "pytest_mnemosyne.cassette._meant",
             "recover": "pytest_mnemosyne.cassette._recovery",
             "usd": "pytest_mnemosyne.cassette._prices",
             "UncoveredClientError": "pytest_mnemosyne.cassette._door_probe",

@@ -22,7 +22,7 @@ from pytest_mnemosyne.cassette._miss import CassetteMissError, Miss, explain_mis
 from pytest_mnemosyne.cassette._modes import Action, RecordMode, decide
 from pytest_mnemosyne.cassette._origins import Folders, Origins
 from pytest_mnemosyne.cassette._pace import Pace
-from pytest_mnemosyne.cassette._player import Player
+from pytest_mnemosyne.cassette._player import Found, Player
 from pytest_mnemosyne.cassette._recorder import Recording
 from pytest_mnemosyne.cassette._screen import Screen
 from pytest_mnemosyne.cassette._takes import Keeps, Loader, Takes, Writer
@@ -52,7 +52,7 @@ class Cassette:
         mode: RecordMode,
         loader: Loader | None = None,
         on_miss: Callable[[Miss], None] | None = None,
-        command: str = "",
+        command: Callable[[bool], str] = lambda _: "",
         redact: Callable[[bytes], bytes] | None = None,
         redactor: Callable[[], Redactor] | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -72,7 +72,8 @@ class Cassette:
             loader: Reads the file; by default this package's own `load`.
             on_miss: Called with each miss, in the thread that asked, before the error
                 is raised there.
-            command: The command line that records the calls, told with a miss.
+            command: Makes the command line that records the calls, told with a miss; asked with
+                whether the file is another recorder's, to which nothing is ever added.
             redact: Makes of a request's body what its recorder would have kept of it, where
                 that was not this project.
             redactor: Makes what takes secrets out: of what is asked, as they were taken out of
@@ -203,10 +204,14 @@ class Cassette:
         return self._file.recorded if self._file is not None else None
 
     @property
+    def is_foreign(self) -> bool:
+        """Whether its file, as far as it was read, is another recorder's."""
+        return self._file is not None and self._file.container != "mnemosyne"
+
+    @property
     def loosened_when_recorded(self) -> tuple[str, ...] | None:
         """What its file says is not compared; `None` where it does not say, or was not read."""
-        file = self._file
-        return file.loosened if file is not None and file.container == "mnemosyne" else None
+        return None if self._file is None or self.is_foreign else self._file.loosened
 
     def read(self) -> None:
         """Read the file now, where the mode plays it, and not at the first request.
@@ -248,9 +253,7 @@ class Cassette:
             player = self._loaded()
             found = player.find(request, lane)
             if found.index is None:
-                # What was secret when it was recorded is not in the file.
-                request = self._screen.as_kept(request)
-                found = player.find(request, lane)
+                request, found = self._found_as_kept(player, request, lane)
             index = found.index
             if index is None and self._verification is not None:
                 index = self._verification.again(request, lane)
@@ -283,7 +286,7 @@ class Cassette:
             player=player,
             path=self.path,
             exists=self.exists,
-            command=self._command,
+            command=self._command(self.is_foreign),
         )
         raise self.missed(miss)
 
@@ -305,7 +308,7 @@ class Cassette:
             nearest=None,
             differences=(),
             words="when this was recorded the client cancelled here, and now it reads on",
-            command=self._command.replace("=record", "=rerecord"),
+            command=self._command(self.is_foreign).replace("=record", "=rerecord"),
         )
         return self.missed(miss)
 
@@ -435,6 +438,17 @@ class Cassette:
             if file is not None:
                 self.origins.play(file.volatile)
         return self._player
+
+    def _found_as_kept(
+        self, player: Player, request: Request, lane: Lane | None
+    ) -> tuple[Request, Found]:
+        """What is found for a request without its secrets: they are not in the file."""
+        tried = []
+        for kept in self._screen.as_kept(request):
+            tried.append((kept, player.find(kept, lane)))
+            if tried[-1][1].index is not None:
+                return tried[-1]
+        return tried[0]
 
     def _file_before(self) -> CassetteFile | None:
         """What the file held before anything was recorded."""

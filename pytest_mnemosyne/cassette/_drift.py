@@ -40,6 +40,9 @@ class DriftKind(StrEnum):
     SHAPE = auto()
     """The kinds of blocks, or the fields and kinds of values."""
 
+    IDS = auto()
+    """In a live run, what is asked names recorded ids that stand for none of its own."""
+
     WORDS = auto()
     """Texts and the values of tool inputs: what differs between any two answers."""
 

@@ -23,6 +23,7 @@ import re
 import secrets
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -63,7 +64,13 @@ class Journal:
     """
 
     def __init__(
-        self, cassette_dir: Path, *, cassette: Path, recorded: Recorded, redactor: Redactor
+        self,
+        cassette_dir: Path,
+        *,
+        cassette: Path,
+        recorded: Recorded,
+        redactor: Redactor,
+        loosened: Sequence[str] = (),
     ) -> None:
         """A journal that has no file yet.
 
@@ -72,6 +79,7 @@ class Journal:
             cassette: The file that the exchanges are for.
             recorded: Where they come from.
             redactor: Takes the run's secrets out.
+            loosened: What the test does not compare, as the cassette's header is to say.
         """
         self.path: Path | None = None
         """Its file; `None` while there is nothing in it."""
@@ -85,6 +93,7 @@ class Journal:
         self._folder = cassette_dir / FOLDER
         self._cassette = cassette
         self._recorded = recorded
+        self._loosened = list(loosened)
         self._redactor = redactor
         self._handle: int | None = None
         self._lock = Lock()
@@ -168,9 +177,10 @@ class Journal:
             "at": None if recorded.at is None else recorded.at.isoformat(),
             "test": recorded.test,
             "with": dict(recorded.versions),
+            "loosened": self._loosened,
         }
         head = _HEAD + json.dumps(about).encode() + b"\n"
-        self._check(head, "the test's name")
+        self._check(head, "the test's name, or what it does not compare,")
         return head
 
     def _check(self, data: bytes, where: str) -> None:
@@ -187,6 +197,9 @@ class Frames:
     """The file that the exchanges are for, from the journal's folder."""
 
     recorded: Recorded
+    loosened: tuple[str, ...]
+    """What the test that wrote it does not compare."""
+
     documents: tuple[tuple[int, bytes], ...]
     """The whole exchanges as they were written, each with its number."""
 
@@ -211,7 +224,7 @@ def read_frames(data: bytes) -> Frames | None:
     return Frames(*head, tuple(documents), is_torn=at < len(data))
 
 
-def _read_head(line: bytes) -> tuple[str, Recorded] | None:
+def _read_head(line: bytes) -> tuple[str, Recorded, tuple[str, ...]] | None:
     try:
         match json.loads(line.removeprefix(_HEAD)):
             case {
@@ -220,6 +233,7 @@ def _read_head(line: bytes) -> tuple[str, Recorded] | None:
                 "at": str() | None as at,
                 "test": str() | None as test,
                 "with": dict(versions),
+                "loosened": list(loosened),
             }:
                 recorded = Recorded(
                     source=source,
@@ -227,7 +241,7 @@ def _read_head(line: bytes) -> tuple[str, Recorded] | None:
                     test=test,
                     versions=MappingProxyType(versions),
                 )
-                return cassette, recorded
+                return cassette, recorded, tuple(map(str, loosened))
     except ValueError:
         pass
     return None

@@ -180,8 +180,10 @@ def _header_pairs(headers: object, where: Where) -> Iterator[tuple[Where, str, s
             yield (*where, name), _text(name), _text(value)
     for at, item in enumerate(headers if isinstance(headers, list) else ()):
         match item:
-            case {"name": name, "value": value} | [name, value]:
-                yield (*where, at), _text(name), _text(value)
+            case {"name": name, "value": value}:
+                yield (*where, at, "value"), _text(name), _text(value)
+            case [name, value]:
+                yield (*where, at, 1), _text(name), _text(value)
             case str():
                 name, _, value = item.partition(":")
                 yield (*where, at), name.strip(), value

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Final
 
 from mnemosyne_core.errors import UsageError
+from pytest_mnemosyne.cassette._meant import meant
 
 _NAME: Final = r"[A-Za-z0-9][\w.-]*"
 _STEP: Final = (
@@ -140,24 +141,28 @@ class Loosening:
         Each matcher gets what those before it have left of a text.
 
         Raises:
-            UsageError: Something is neither.
+            UsageError: Some of it is neither; all that is not is named.
         """
         matchers: dict[str, Matcher] = {}
         paths: dict[str, JsonPath] = {}
+        unknown: list[str] = []
         for each in asked:
             if isinstance(each, Matcher):
                 matchers[each.name] = each
-            elif isinstance(each, str) and each.startswith("$"):
+            elif each.startswith("$"):
                 path = JsonPath.parse(each)
                 paths[path.text] = path
-            elif isinstance(each, str) and each in known:
+            elif each in known:
                 matchers[each] = known[each]
             else:
-                raise UsageError(
-                    f"matching cannot leave out {each!r}; it knows {', '.join(sorted(known))}, "
-                    "JSON paths such as $.metadata.user_id, and what the hook "
-                    "pytest_mnemosyne_matchers declares"
-                )
+                unknown.append(each)
+        if unknown:
+            named = ", ".join(repr(each) + meant(each, known) for each in unknown)
+            raise UsageError(
+                f"matching cannot leave out {named}; it knows {', '.join(sorted(known))}, "
+                "JSON paths such as $.metadata.user_id, and what the hook "
+                "pytest_mnemosyne_matchers declares"
+            )
         return cls(tuple(matchers.values()), tuple(paths.values()))
 
     def __bool__(self) -> bool:

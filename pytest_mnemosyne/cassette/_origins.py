@@ -24,7 +24,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mnemosyne_core import lane as lanes
@@ -92,7 +91,9 @@ class Origins:
         runs = re.sub("[0-9A-Za-z]+", lambda run: f"[0-9A-Za-z]{{{len(run[0])}}}", re.escape(drawn))
         shape = re.escape(kind) + runs
         if shape not in self._shapes:
-            self._shapes[shape] = _word(shape.encode(), of=b"0-9A-Za-z")
+            from pytest_mnemosyne.cassette._stand_ins import word
+
+            self._shapes[shape] = word(shape.encode(), of=b"0-9A-Za-z")
 
     def told(self, instant: datetime) -> None:
         """The clock was read."""
@@ -286,7 +287,9 @@ class _Words:
                     found.append((*hit.span(), stand_in.encode()))
         for spelled, folder in self._folders:
             if spelled in data:
-                pattern = _word(re.escape(spelled), of=rb"\w-", before=b".", behind=rb"\.\w")
+                from pytest_mnemosyne.cassette._stand_ins import word
+
+                pattern = word(re.escape(spelled), of=rb"\w-", before=b".", behind=rb"\.\w")
                 found += [(*hit.span(), folder) for hit in pattern.finditer(data)]
         if any(day in data for day in self._days):
             found += self._edits_of_instants(data)
@@ -338,24 +341,6 @@ def _spellings(path: str) -> tuple[bytes, ...]:
             for ascii_only in (True, False)
         ]
     return tuple(each.encode("utf-8", "surrogatepass") for each in dict.fromkeys(spelled))
-
-
-@lru_cache(maxsize=64)
-def _word(
-    pattern: bytes, *, of: bytes, before: bytes = b"", behind: bytes = b"(?!)"
-) -> re.Pattern[bytes]:
-    """The pattern where it is no part of another word: `/home/al` is not in `/home/alice`.
-
-    Args:
-        pattern: What is looked for.
-        of: The characters of a word.
-        before: Those that may not stand before it, besides.
-        behind: What may not stand behind it, besides.
-    """
-    from pytest_mnemosyne.cassette._stand_ins import AFTER_ESCAPE
-
-    start = rb"(?:(?<![%b%b])|%b)" % (before, of, AFTER_ESCAPE)
-    return re.compile(rb"%b%b(?![%b]|%b)" % (start, pattern, of, behind))
 
 
 def _edited(response: Response, edits: list[Edit]) -> Response:

@@ -8,7 +8,7 @@ wants them says so, and gets cassettes from which the next recording goes on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_mnemosyne.cassette._contents import CassetteFile, Recorded
 from pytest_mnemosyne.cassette._disk import read_bytes
-from pytest_mnemosyne.cassette._errors import CassetteReadError
+from pytest_mnemosyne.cassette._errors import CassetteFileError, CassetteReadError
 from pytest_mnemosyne.cassette._interaction import Interaction
 from pytest_mnemosyne.cassette._journal import FOLDER, SUFFIX, read_frames
 from pytest_mnemosyne.cassette._locks import locked, try_lock
@@ -36,6 +36,9 @@ class KeptJournal:
 
     recorded: Recorded
     """Where they come from; `at` is when the recording began."""
+
+    loosened: tuple[str, ...]
+    """What the test that recorded them does not compare."""
 
     exchanges: int
     """How many are whole."""
@@ -79,22 +82,38 @@ class Recovered:
     added: int
     """How many exchanges the cassette has got."""
 
-    is_left: bool
+    is_left: bool = False
     """Whether nothing was done because the cassette exists."""
 
+    problem: CassetteFileError | None = None
+    """Why nothing could be done: cassette and journals are as they were."""
 
-def journals(cassette_dir: Path) -> tuple[KeptJournal, ...]:
+
+def journals(
+    cassette_dir: Path, *, on_unreadable: Callable[[CassetteReadError], None] | None = None
+) -> tuple[KeptJournal, ...]:
     """The journals below `cassette_dir` that no process is writing, the oldest first.
 
+    Args:
+        cassette_dir: The folder of the cassettes.
+        on_unreadable: Hears of each journal that the operating system does not hand out;
+            the others are found all the same.
+
     Raises:
-        CassetteReadError: The operating system does not hand one out.
+        CassetteReadError: There is such a one, and nobody wants to hear of it.
     """
     found = []
-    for path in (cassette_dir / FOLDER).glob(f"*{SUFFIX}"):
+    for path in sorted((cassette_dir / FOLDER).glob(f"*{SUFFIX}")):
         try:
             journal = None if _is_in_use(path) else _kept(path)
         except FileNotFoundError:
             continue  # its exchanges are in their cassette by now
+        except OSError as error:
+            unreadable = CassetteReadError(path=path, reason=error.strerror or str(error))
+            if on_unreadable is None:
+                raise unreadable from error
+            on_unreadable(unreadable)
+            continue
         if journal is not None:
             found.append(journal)
     return tuple(sorted(found, key=_age))
@@ -109,29 +128,30 @@ def recover(
     """Make cassettes of journals, and remove the journals that are in one.
 
     Of several for one cassette the latest counts; an older one adds what that has no
-    answer for.
+    answer for. Where one cassette cannot be made, the others are.
 
     Args:
         kept: What `journals` has found, or some of it.
         existing: What to do where there is a cassette already.
         redactor: Knows secrets that the journals' writers did not know.
-
-    Raises:
-        CassetteFileError: A file cannot be read or written. The cassettes before it are
-            complete, and the journals of all others are there.
     """
     by_cassette: dict[Path, list[KeptJournal]] = {}
     for each in kept:
         by_cassette.setdefault(each.cassette, []).append(each)
-    return tuple(
-        _recovered(cassette, sorted(group, key=_age, reverse=True), existing, redactor)
-        for cassette, group in sorted(by_cassette.items())
-    )
+    done = []
+    for cassette, group in sorted(by_cassette.items()):
+        newest_first = tuple(sorted(group, key=_age, reverse=True))
+        try:
+            done.append(_recovered(cassette, newest_first, existing, redactor))
+        except CassetteFileError as error:
+            failed = Recovered(cassette=cassette, journals=newest_first, added=0, problem=error)
+            done.append(failed)
+    return tuple(done)
 
 
 def _recovered(
     cassette: Path,
-    newest_first: Sequence[KeptJournal],
+    newest_first: tuple[KeptJournal, ...],
     existing: Existing,
     redactor: Redactor | None,
 ) -> Recovered:
@@ -145,7 +165,10 @@ def _recovered(
             file = load(cassette) if has_file else CassetteFile()
             there = list(file.interactions)
             for journal in newest_first:
-                new = unanswered(there, journal.interactions())
+                try:
+                    new = unanswered(there, journal.interactions())
+                except FileNotFoundError:
+                    continue  # somebody else was quicker
                 there += new
                 added += len(new)
             if added:
@@ -153,12 +176,13 @@ def _recovered(
                     file,
                     interactions=in_file_order(there),
                     recorded=newest_first[0].recorded,
+                    loosened=newest_first[0].loosened,
                     container="mnemosyne",
                 )
                 write(cassette, file, redactor=redactor)
             for journal in newest_first:
                 journal.path.unlink(missing_ok=True)
-    return Recovered(cassette=cassette, journals=tuple(newest_first), added=added, is_left=is_left)
+    return Recovered(cassette=cassette, journals=newest_first, added=added, is_left=is_left)
 
 
 def _age(journal: KeptJournal) -> tuple[float, str]:
@@ -176,18 +200,14 @@ def _is_in_use(path: Path) -> bool:
 
 def _kept(path: Path) -> KeptJournal | None:
     """A journal; `None` where its writer was stopped before there was anything in it."""
-    try:
-        frames = read_frames(read_bytes(path))
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise CassetteReadError(path=path, reason=error.strerror or str(error)) from error
+    frames = read_frames(read_bytes(path))
     if frames is None:
         return None
     return KeptJournal(
         path=path,
         cassette=Path(os.path.normpath(path.parent / frames.cassette)),
         recorded=frames.recorded,
+        loosened=frames.loosened,
         exchanges=len(frames.documents),
         is_torn=frames.is_torn,
     )

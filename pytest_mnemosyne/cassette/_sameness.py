@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_mnemosyne.cassette._contents import NO_STAND_INS, CassetteFile
 from pytest_mnemosyne.cassette._interaction import Interaction, Request, Response
@@ -20,12 +20,15 @@ from pytest_mnemosyne.cassette._json_styles import is_deep
 from pytest_mnemosyne.cassette._stand_ins import ID
 from pytest_mnemosyne.wire import decode, looks_like_sse
 
+if TYPE_CHECKING:
+    from pytest_mnemosyne.cassette._yaml import Where
+
 _OF_THE_DAY: Final = frozenset({"request-id", "retry-after", "retry-after-ms"})
 _RATE_LIMITS: Final = "anthropic-ratelimit-"
 
-_ID: Final = re.compile(r"([A-Za-z]+)_[0-9A-Za-z_-]+")
-_GIVEN: Final = frozenset({"custom_id"})
-"""Under these names stands what the user has chosen."""
+_ID: Final = re.compile(r"[A-Za-z]+_[0-9A-Za-z_-]+")
+_CUSTOM_ID: Final = "custom_id"
+"""Under this name stands what the user has chosen."""
 
 _SAID: Final = frozenset({"input", "text", "thinking", "partial_json", "arguments"})
 """What stands under these names is the model's."""
@@ -42,11 +45,18 @@ def are_same(one: CassetteFile, other: CassetteFile) -> bool:
 
 def minted_ids(body: bytes) -> Iterator[str]:
     """The ids that Claude minted in an answer, in order."""
-    for value in _values(body):
-        yield from _ids_in(value)
+    for value in values_in(body):
+        for _, each in minted_at(value):
+            yield each
 
 
-def _values(body: bytes) -> Iterator[object]:
+def id_kind(minted: str) -> str:
+    """What stands before the underscore of an id that Claude minted, such as `msg`."""
+    return minted.partition("_")[0]
+
+
+def values_in(body: bytes) -> Iterator[object]:
+    """The JSON in a body: one value, or one for each event or line."""
     if looks_like_sse(body):
         texts: Iterable[str | bytes] = (event.data or "" for event in decode(body).events)
     else:
@@ -71,18 +81,23 @@ def _is_json(text: str | bytes) -> bool:
     return True
 
 
-def _ids_in(value: object) -> Iterator[str]:
+def minted_at(value: object, where: Where = ()) -> Iterator[tuple[Where, str]]:
+    """The ids that Claude minted in a value, in order, each with the path to it.
+
+    What belongs to a request of a batch is told by the name that the request has.
+    """
     if isinstance(value, list):
-        for each in value:
-            yield from _ids_in(each)
+        for at, each in enumerate(value):
+            name = each.get(_CUSTOM_ID) if isinstance(each, dict) else None
+            yield from minted_at(each, (*where, name if isinstance(name, str) else at))
     elif isinstance(value, dict):
         for name, each in value.items():
             if isinstance(each, str):
-                is_id = name == "id" or (name.endswith("_id") and name not in _GIVEN)
+                is_id = name == "id" or (name.endswith("_id") and name != _CUSTOM_ID)
                 if is_id and _ID.fullmatch(each):
-                    yield each
+                    yield (*where, name), each
             elif name not in _SAID:
-                yield from _ids_in(each)
+                yield from minted_at(each, (*where, name))
 
 
 def _plain(file: CassetteFile) -> CassetteFile:
@@ -112,9 +127,7 @@ class _Names:
         kinds = set()
         for one in interactions:
             for each in minted_ids(one.response.body) if one.response is not None else ():
-                found = _ID.fullmatch(each)
-                assert found is not None
-                kinds.add(found[1])
+                kinds.add(id_kind(each))
                 counted.setdefault(each.encode(), b"#%d" % len(counted))
         listed = "|".join(sorted(kinds)) or "(?!)"
         pattern = rf"(?<![0-9A-Za-z_-])(?:{listed})_[0-9A-Za-z_-]+"

@@ -22,6 +22,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 from pytest_mnemosyne.cassette._contents import StandIns
@@ -54,6 +55,22 @@ _INSTANTS: Final = tuple(
     for dash, between, colon in ((b"-", b"[T ]", b":"), (b"", b"T", b""))
 )
 """The extended and the basic format of ISO 8601; `str` has a space in the first."""
+
+
+@lru_cache(maxsize=64)
+def word(
+    pattern: bytes, *, of: bytes, before: bytes = b"", behind: bytes = b"(?!)"
+) -> re.Pattern[bytes]:
+    """The pattern where it is no part of another word: `/home/al` is not in `/home/alice`.
+
+    Args:
+        pattern: What is looked for.
+        of: The characters of a word.
+        before: Those that may not stand before it, besides.
+        behind: What may not stand behind it, besides.
+    """
+    start = rb"(?:(?<![%b%b])|%b)" % (before, of, AFTER_ESCAPE)
+    return re.compile(rb"%b%b(?![%b]|%b)" % (start, pattern, of, behind))
 
 
 def folder_stand_in(name: str) -> str:

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from mnemosyne_core.lane import Lane
-from pytest_mnemosyne.cassette._errors import CassetteFileError
+from pytest_mnemosyne.cassette._errors import CassetteFileError, UnknownFormatError
 from pytest_mnemosyne.cassette._interaction import Interaction
 from pytest_mnemosyne.cassette._loosening import EXACTLY, Loosening
 from pytest_mnemosyne.cassette._merging import in_file_order, merged
@@ -188,6 +188,8 @@ class Takes:
             return read()
         except FileNotFoundError:
             return None
+        except UnknownFormatError:
+            raise  # a newer release's, and whole
         except CassetteFileError:
             if self._mode is RecordMode.RERECORD and self._role is None:
                 return None

@@ -40,7 +40,7 @@ class StrictCassette(Cassette):
         vcrpys: BesideCassette,
         *,
         own: int,
-        command: str = "",
+        command: Callable[[bool], str] = lambda _: "",
         on_miss: Callable[[Miss], None] | None = None,
         redactor: Callable[[], Redactor] | None = None,
         loosening: Loosening = EXACTLY,

@@ -4,6 +4,9 @@ The client goes on with what is recorded, as in a replay. Two kinds of answers a
 compared, because no run can be held to them: what was recorded of a fault of the moment
 (a rate limit, an overload, a broken connection) is played without asking, and such a
 fault of the live run is handed to the client, which tries again as it would anywhere.
+
+What the client has from recorded answers, it names in its next requests. The ids among it
+go out as those of the live run (see `_live_ids`).
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ from typing import TYPE_CHECKING
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.cassette._answers import read_answer
 from pytest_mnemosyne.cassette._calls import agent_words, call_words
-from pytest_mnemosyne.cassette._drift import compare_answers
+from pytest_mnemosyne.cassette._drift import Drift, DriftKind, compare_answers
 from pytest_mnemosyne.cassette._file_difference import CallDifference
 from pytest_mnemosyne.cassette._interaction import Interaction, Outcome, Request
+from pytest_mnemosyne.cassette._live_ids import LiveIds
 from pytest_mnemosyne.cassette._recorder import Recording
 from pytest_mnemosyne.cassette._retries import is_passing
 from pytest_mnemosyne.cassette._turn import Source, Turn
@@ -43,6 +47,7 @@ class Verification:
 
         self._clock = clock
         self._charge = charge
+        self._ids = LiveIds()
         self._given_back: dict[tuple[Request, Lane | None], int] = {}
 
     def begin(
@@ -59,10 +64,12 @@ class Verification:
             What is to be forwarded; `None` where the recorded answer is not compared.
         """
         if is_momentary(expected):
+            self._ids.learn(expected, None)
             return None
         return Comparison(
             turn,
             expected,
+            ids=self._ids,
             clock=self._clock,
             on_end=lambda it: on_end(self._end(it)),
             charge=self._charge(turn.request, turn.lane),
@@ -78,6 +85,7 @@ class Verification:
             assert ended.turn.index is not None
             self._given_back[_bare(turn.request), turn.lane] = ended.turn.index
             return replace(turn, source=Source.FORWARDED, index=None)
+        self._ids.learn(ended.expected, ended.live)
         difference = ended.difference()
         if difference is not None:
             self.drift.append(difference)
@@ -92,6 +100,7 @@ class Comparison:
         turn: Turn,
         expected: Interaction,
         *,
+        ids: LiveIds,
         clock: Callable[[], float],
         on_end: Callable[[Comparison], None],
         charge: Charge | None,
@@ -102,10 +111,16 @@ class Comparison:
         """
         self.turn = turn
         self.expected = expected
+        self._ids = ids
+        self._unknown = ids.unknown(turn.request)
         self.recording = Recording(
             turn.request, turn.lane, clock=clock, on_end=lambda _: on_end(self), charge=charge
         )
         """Whoever forwards the call must end it, one way or the other."""
+
+    def for_upstream(self, request: Request) -> Request:
+        """The request that is being compared, as it is to be forwarded."""
+        return self._ids.in_upstreams(request)
 
     @property
     def live(self) -> Interaction | None:
@@ -129,7 +144,14 @@ class Comparison:
             new=number,
             answer=compare_answers(self.expected, self.live),
         )
-        return found if found.has_drifted else None
+        if not found.has_drifted:
+            return None
+        # Perhaps the reason: upstream knows nothing of them.
+        strangers = tuple(
+            Drift(DriftKind.IDS, f"[-{each}-] was recorded, and the live run has none in its place")
+            for each in self._unknown
+        )
+        return replace(found, answer=(*found.answer, *strangers))
 
 
 def is_momentary(interaction: Interaction) -> bool:

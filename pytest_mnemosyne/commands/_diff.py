@@ -14,7 +14,7 @@ from pytest_mnemosyne.commands import _terminal
 from pytest_mnemosyne.commands._words import plain
 
 if TYPE_CHECKING:
-    from pytest_mnemosyne.cassette import FileDifference
+    from pytest_mnemosyne.cassette import CassetteFile, FileDifference
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,8 +23,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="A cassette, whoever recorded it.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.")],
+    old: Annotated[
+        Path,
+        typer.Argument(metavar="OLD", help="A cassette, whoever recorded it.", readable=False),
+    ],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.", readable=False)],
     ignore_words: Annotated[
         bool,
         typer.Option(
@@ -42,11 +45,16 @@ def diff(
     """
     from pytest_mnemosyne.cassette import compare_files
 
-    try:
-        before, after = map(_terminal.load_file, (old, new))
-    except MnemosyneError as error:
-        raise _terminal.trouble(error) from error
-    found = compare_files(before, after)
+    read: list[CassetteFile] = []
+    unreadable: list[MnemosyneError] = []
+    for path in (old, new):
+        try:
+            read.append(_terminal.load_file(path))
+        except MnemosyneError as error:
+            unreadable.append(error)
+    if unreadable:
+        raise _terminal.trouble(*unreadable)
+    found = compare_files(*read)
     if ignore_words:
         found = _without_words(found)
     if as_json:

@@ -12,7 +12,7 @@ import typer
 
 from mnemosyne_core.errors import MnemosyneError, UsageError
 from pytest_mnemosyne.commands import _terminal
-from pytest_mnemosyne.commands._folders import cassette_files
+from pytest_mnemosyne.commands._folders import OnTrouble, cassette_files
 from pytest_mnemosyne.commands._words import counted
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def import_recordings(
             metavar="FILE|FOLDER",
             help="A recording of vcrpy, Ruby VCR, go-vcr, a HAR or one JSON exchange; or a "
             "folder of them.",
+            readable=False,
         ),
     ],
     output: Annotated[
@@ -59,7 +60,13 @@ def import_recordings(
     """
     redactor = _terminal.redactor(secret)
     failed = 0
-    for path, target in _pairs(source, output):
+
+    def fail(error: MnemosyneError) -> None:
+        nonlocal failed
+        failed += 1
+        _terminal.complain(error)
+
+    for path, target in _pairs(source, output, fail):
         try:
             found = _read(path, keep_other_hosts=keep_other_hosts)
             if not found.lacking:
@@ -70,8 +77,7 @@ def import_recordings(
             else:
                 raise UsageError(f"{path} is not imported: {found.lacking}")
         except MnemosyneError as error:
-            failed += 1
-            typer.echo(f"mnemosyne: {error}", err=True)
+            fail(error)
     if failed:
         raise typer.Exit(1)
 
@@ -92,14 +98,14 @@ class _Found:
         return f"{words} ({self.dropped} with other hosts dropped)" if self.dropped else words
 
 
-def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
+def _pairs(source: Path, output: Path, on_trouble: OnTrouble) -> list[tuple[Path, Path]]:
     """Each recording, and the file to make of it.
 
     Raises:
         UsageError: A folder has none.
     """
     if source.is_dir():
-        found = list(_targets(source, output))
+        found = list(_targets(source, output, on_trouble))
         if not found:
             raise UsageError(
                 f"there is nothing to import in {source}; name a folder that has recordings in it"
@@ -108,11 +114,11 @@ def _pairs(source: Path, output: Path) -> list[tuple[Path, Path]]:
     return [(source, output / f"{source.stem}.yaml" if output.is_dir() else output)]
 
 
-def _targets(source: Path, output: Path) -> Iterator[tuple[Path, Path]]:
+def _targets(source: Path, output: Path, on_trouble: OnTrouble) -> Iterator[tuple[Path, Path]]:
     """Each recording below a folder, and the file to make of it; no two get the same."""
     wanted = {
         path: output / path.relative_to(source).with_suffix(".yaml")
-        for path in cassette_files(source)
+        for path in cassette_files(source, on_trouble=on_trouble)
     }
     times = Counter(wanted.values())
     for path, target in wanted.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnemosyne_core.errors import UsageError
+from mnemosyne_core.errors import MnemosyneError, UsageError
 from pytest_mnemosyne.commands import _terminal
 from pytest_mnemosyne.commands._words import counted
 
@@ -44,24 +44,29 @@ def recover(
 
     What a test has recorded that failed or was killed is paid for. The next recording of it
     goes on from there and asks only for what is missing. A cassette that exists is left as
-    it is, unless told otherwise; 1 if one was.
+    it is, unless told otherwise; 1 if one was, or could not be made.
     """
     from pytest_mnemosyne.cassette import Existing, journals
     from pytest_mnemosyne.cassette import recover as recover_journals
 
     if merge and force:
-        raise UsageError("--merge and --force exclude each other; give one of them")
-    kept = journals(cassette_dir)
-    if not kept:
+        both = UsageError("--merge and --force exclude each other; give one of them")
+        raise _terminal.trouble(both)
+    failed: list[MnemosyneError] = []
+    kept = journals(cassette_dir, on_unreadable=failed.append)
+    done: tuple[Recovered, ...] = ()
+    if not kept and not failed:
         typer.echo(f"nothing was left behind in {cassette_dir}")
-        return
-    if dry_run:
+    elif dry_run:
         _terminal.say(_listed(kept))
-        return
-    existing = Existing.MERGE if merge else Existing.REPLACE if force else Existing.LEAVE
-    done = recover_journals(kept, existing=existing, redactor=_terminal.redactor(secret))
-    _terminal.say(_told(done))
-    if any(each.is_left for each in done):
+    else:
+        existing = Existing.MERGE if merge else Existing.REPLACE if force else Existing.LEAVE
+        done = recover_journals(kept, existing=existing, redactor=_terminal.redactor(secret))
+        _terminal.say(_told(done))
+    failed += [each.problem for each in done if each.problem is not None]
+    for error in failed:
+        _terminal.complain(error)
+    if failed or any(each.is_left for each in done):
         raise typer.Exit(1)
 
 
@@ -77,6 +82,8 @@ def _listed(kept: Iterable[KeptJournal]) -> Iterator[str]:
 
 def _told(done: Iterable[Recovered]) -> Iterator[str]:
     for each in done:
+        if each.problem is not None:
+            continue  # its error says it
         if each.is_left:
             yield f"{each.cassette}: exists and was left; --merge adds to it, --force replaces it"
         elif not each.added:

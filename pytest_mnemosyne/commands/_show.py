@@ -65,16 +65,9 @@ def textconv(file: _terminal.File) -> None:
     try:
         contents = _terminal.load_file(file)
     except CassetteFileError:
-        typer.echo(_raw(file), nl=False)
+        typer.echo(_terminal.read_file(file), nl=False)
         return
     _terminal.say(_lines("", contents, talks(contents), Style(stable=True)))
-
-
-def _raw(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _of_lane(found: tuple[Talk, ...], lane: str | None) -> tuple[Talk, ...]:

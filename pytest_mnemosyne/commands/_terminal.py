@@ -21,7 +21,11 @@ _KEY_VARIABLES: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _SHORTEST_KEY: Final = 16
 """In characters. A shorter value stands where a key has to be and is none."""
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="A cassette, whoever recorded it.")]
+File = Annotated[
+    Path,
+    # Not `readable`: Typer would say in five lines what reading it says in one.
+    typer.Argument(metavar="FILE", help="A cassette, whoever recorded it.", readable=False),
+]
 
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
@@ -46,7 +50,8 @@ def load_file(path: Path) -> CassetteFile:
     """
     from pytest_mnemosyne.cassette import load
 
-    if path.is_dir():
+    # Not `Path.is_dir`, which raises for what is in a folder that may not be entered.
+    if os.path.isdir(path):  # noqa: PTH112
         raise UsageError(f"{path} is a folder; name a cassette in it")
     try:
         return load(path)
@@ -54,14 +59,36 @@ def load_file(path: Path) -> CassetteFile:
         raise no_such(path) from None
 
 
+def read_file(path: Path) -> bytes:
+    """The bytes of a file that need be no cassette.
+
+    Raises:
+        UsageError: It is not there, is a pipe or a device, or not for us to read.
+    """
+    from pytest_mnemosyne.cassette import read_bytes
+
+    try:
+        return read_bytes(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise no_such(path) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
 def no_such(path: Path) -> UsageError:
     """The error that there is no `path`."""
     return UsageError(f"there is no {path}; name a file that exists")
 
 
-def trouble(error: MnemosyneError) -> typer.Exit:
-    """The end of a command whose 1 is an answer, so that what went wrong is 2."""
+def complain(error: MnemosyneError) -> None:
+    """Say what went wrong; the command goes on."""
     typer.echo(f"mnemosyne: {error}", err=True)
+
+
+def trouble(*errors: MnemosyneError) -> typer.Exit:
+    """The end of a command with 2: wrong usage, or, where 1 is an answer, what went wrong."""
+    for error in errors:
+        complain(error)
     return typer.Exit(2)
 
 
@@ -107,5 +134,7 @@ def width() -> int | None:
 def say(lines: Iterable[str]) -> None:
     """Print lines at once; a terminal that lacks a character gets its escape."""
     text = "\n".join(lines)
+    if not text:
+        return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mnemosyne_core.errors import UsageError
+from mnemosyne_core.errors import MnemosyneError, UsageError
 from pytest_mnemosyne.commands import _terminal
 from pytest_mnemosyne.commands._words import counted
 
 if TYPE_CHECKING:
-    from pytest_mnemosyne.cassette import Leftovers
+    from pytest_mnemosyne.cassette import InteractionId, Leftovers
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,9 +45,10 @@ def trim(
 
     That is interactions that nobody asked for and cassettes without a test; the run has
     noted them in pytest's cache. Nothing is removed where one of the cassettes has changed
-    since then. `pytest --mnemosyne-trim` does the same at once.
+    since then. 1 if one of them could not be trimmed; the others are. `pytest
+    --mnemosyne-trim` does the same at once.
     """
-    from pytest_mnemosyne.cassette import LEFTOVERS_FILE, read_leftovers
+    from pytest_mnemosyne.cassette import LEFTOVERS_FILE, read_leftovers, write_leftovers
 
     # pytest keeps the folders of plug-ins below `d`.
     kept = (cache_dir or root / ".pytest_cache").joinpath("d", "mnemosyne", LEFTOVERS_FILE)
@@ -63,8 +65,11 @@ def trim(
     elif dry_run:
         _terminal.say(_planned(leftovers))
     else:
-        for line in _trimmed(leftovers):
-            typer.echo(line)
+        failed = _trim(leftovers)
+        if failed:
+            # For another try; what has been removed is not named any more.
+            write_leftovers(kept, failed, root=root)
+            raise typer.Exit(1)
         # What it names is gone; a second time there is nothing to do.
         kept.unlink()
 
@@ -91,22 +96,44 @@ def _planned(leftovers: Leftovers) -> Iterator[str]:
         yield f"{path}: would go, no test has it"
 
 
-def _trimmed(leftovers: Leftovers) -> Iterator[str]:
-    from pytest_mnemosyne.cassette import remove
+def _trim(leftovers: Leftovers) -> Leftovers:
+    """Remove them, file by file, and say so; what could not be removed comes back."""
+    from pytest_mnemosyne.cassette import Leftovers
+
+    unplayed = {
+        path: names
+        for path, names in leftovers.unplayed.items()
+        if not _is_done(path, partial(_without, path, names))
+    }
+    orphans = [path for path in leftovers.orphans if not _is_done(path, partial(_removed, path))]
+    return Leftovers(unplayed=unplayed, orphans=tuple(orphans))
+
+
+def _is_done(path: Path, change: Callable[[], str]) -> bool:
+    """Change a file and say what was done; false, with the reason said, where it went wrong."""
+    try:
+        typer.echo(f"{path}: {change()}")
+    except FileNotFoundError:
+        typer.echo(f"{path}: is not there any more")
+    except MnemosyneError as error:
+        _terminal.complain(error)
+        return False
+    except OSError as error:
+        _terminal.complain(UsageError(f"{path} cannot be removed: {error.strerror}"))
+        return False
+    return True
+
+
+def _without(path: Path, names: Iterable[InteractionId]) -> str:
     from pytest_mnemosyne.cassette import trim as trim_file
 
-    for path, names in leftovers.unplayed.items():
-        try:
-            count = trim_file(path, names)
-        except FileNotFoundError:
-            yield f"{path}: is not there any more"
-            continue
-        rest = "" if path.exists() else ", which were all"
-        yield f"{path}: removed {counted(count, 'interaction')} that nobody asked for{rest}"
-    for path in leftovers.orphans:
-        try:
-            remove(path)
-        except FileNotFoundError:
-            yield f"{path}: is not there any more"
-            continue
-        yield f"{path}: removed, no test has it"
+    count = trim_file(path, names)
+    rest = "" if path.exists() else ", which were all"
+    return f"removed {counted(count, 'interaction')} that nobody asked for{rest}"
+
+
+def _removed(path: Path) -> str:
+    from pytest_mnemosyne.cassette import remove
+
+    remove(path)
+    return "removed, no test has it"

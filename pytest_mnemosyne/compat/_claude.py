@@ -94,5 +94,6 @@ def _strict(item: pytest.Item, run: Run, prepared: Prepared) -> Iterator[vcr.cas
             path=cassette.path if is_shared else None,
             remedies=(f"rerecord: {test} --record-mode=rewrite",),
         )
-        with run.adopting(partial(StrictCassette, cassette, own=own, command=command), chosen):
+        make = partial(StrictCassette, cassette, own=own, command=lambda _: command)
+        with run.adopting(make, chosen):
             yield cassette

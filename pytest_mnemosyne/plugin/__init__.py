@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from pytest_mnemosyne.plugin import _hooks, _markers, _options, _summary, _virtual_hooks
+from pytest_mnemosyne.plugin._bystanders import WiderFixtures
 from pytest_mnemosyne.plugin._completeness import PARTIAL_KEY
 from pytest_mnemosyne.plugin._fixtures import *  # noqa: F403 - pytest finds fixtures by name in this module
 from pytest_mnemosyne.plugin._fixtures import ClaudeFixtures
+from pytest_mnemosyne.plugin._matching import check_match
 from pytest_mnemosyne.plugin._miss_report import fail_report, plain_repr
 from pytest_mnemosyne.plugin._plainly import PLAINLY, end_at_the_readers_code, tells_all_by_itself
 from pytest_mnemosyne.plugin._record import TestRecord
@@ -49,6 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(run.stop)
     config.pluginmanager.register(run.summary, "mnemosyne-summary")
     config.pluginmanager.register(run.completeness, "mnemosyne-completeness")
+    if run.settings.mode.writes:
+        watch = WiderFixtures(lambda: run.current)
+        config.pluginmanager.register(watch, "mnemosyne-wider-fixtures")
     run.start()
 
 
@@ -72,8 +77,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, No
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Listen to other threads: not earlier, because pytest's own hook is to lie below ours."""
-    run_of(session.config).listen()
+    """Stop a run that leaves out what nobody declares, and listen to other threads.
+
+    Not earlier, because conftest files have to be there, and pytest's own hook is to lie
+    below ours.
+    """
+    run = run_of(session.config)
+    check_match(session.config, run.settings)
+    run.listen()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -202,7 +213,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is None:
-        if run.summary.opened or run.has_cassettes:
+        if run.summary.opened or run.has_cassettes or run.settings.lane is not None:
             from pytest_mnemosyne.plugin._conclusion import conclude_run
 
             conclude_run(run, session)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -24,20 +23,23 @@ from pytest_mnemosyne.cassette import (
     Pace,
     Recorded,
     RecordMode,
+    UnknownFormatError,
     cassette_path,
     check_writable,
     load,
 )
+from pytest_mnemosyne.plugin._commands import command_after_miss
 from pytest_mnemosyne.plugin._markers import Asked, Chosen
 from pytest_mnemosyne.plugin._matching import Matching
 from pytest_mnemosyne.plugin._modes import SCRIPTED
 from pytest_mnemosyne.plugin._options import Settings
-from pytest_mnemosyne.plugin._secrets import run_secrets
+from pytest_mnemosyne.plugin._secrets import note_on_indistinct, run_secrets
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette import (
         Budget,
         Folders,
+        Indistinct,
         Journal,
         Loosening,
         Redactor,
@@ -117,10 +119,10 @@ class Cassettes:
             mode=mode,
             loader=partial(load, cache_dir=self._cache_dir, loosening=loosening),
             on_miss=on_miss,
-            command=f"pytest {shlex.quote(item.nodeid)} --mnemosyne-mode=record",
+            command=partial(command_after_miss, item, self._settings, path),
             redactor=lambda: self.redactor,
             role=None if lane is None or not mode.writes else Lane(lane).role,
-            journal=self._journal(path, item.nodeid) if mode.writes else None,
+            journal=self._journal(path, item.nodeid, loosening) if mode.writes else None,
             has_anew=self._anew.has_anew if self._anew is not None else None,
             loosening=loosening,
             folders=self._matching.folders(item),
@@ -148,28 +150,39 @@ class Cassettes:
         cassette.read()
         return cassette
 
-    def save(self, cassette: Cassette, *, test: str) -> None:
-        """Write what was recorded.
+    def save(self, cassette: Cassette, *, test: str) -> list[str]:
+        """Write what was recorded; lines about it for the end of the run.
 
         Raises:
             CassetteFileError: It cannot be written, or would hold a secret.
         """
-        cassette.save(self._recorded(test, _versions(cassette.wire_turns)), writer=self._write)
+        notes: list[str] = []
+        cassette.save(
+            self._recorded(test, _versions(cassette.wire_turns)),
+            writer=partial(
+                self._write,
+                on_indistinct=lambda found: notes.append(note_on_indistinct(test, found)),
+            ),
+        )
+        return notes
 
-    def _write(self, path: Path, file: CassetteFile) -> bool:
+    def _write(
+        self, path: Path, file: CassetteFile, *, on_indistinct: Callable[[Indistinct], None]
+    ) -> bool:
         """Write a file that nobody else is writing."""
         from pytest_mnemosyne.cassette import write
 
+        writing = partial(write, path, file, redactor=self.redactor, on_indistinct=on_indistinct)
         if self._anew is None:
-            return write(path, file, redactor=self.redactor)
+            return writing()
         before = self._anew.before(path)
         self._anew.note_anew(path)
-        changed = write(path, file, redactor=self.redactor)
+        changed = writing()
         if changed and before is not None:
             _leave_as_it_was(path, before)
         return changed
 
-    def _journal(self, path: Path, test: str) -> Journal:
+    def _journal(self, path: Path, test: str, loosening: Loosening) -> Journal:
         from pytest_mnemosyne.cassette import Journal
 
         return Journal(
@@ -177,6 +190,7 @@ class Cassettes:
             cassette=path,
             recorded=self._recorded(test, _versions(())),
             redactor=self.redactor,
+            loosened=loosening.names,
         )
 
     @cached_property
@@ -223,7 +237,13 @@ class Cassettes:
     def _is_ours(self, path: Path) -> bool:
         try:
             return self._load(path).container == "mnemosyne"
-        except CassetteFileError:
+        except UnknownFormatError:
+            # A newer release's: writing over it would take from a colleague what it holds.
+            raise
+        except CassetteFileError as error:
+            if not getattr(error, "looks_recorded", True):
+                # A marker's path may name any file of the project.
+                raise
             # Damaged: a mode that reads it says so, and re-recording repairs it.
             return True
 

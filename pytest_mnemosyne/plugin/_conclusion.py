@@ -6,14 +6,14 @@ travels on the test's report. What only the whole run can know is found at its e
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from pytest_mnemosyne.plugin import _markers
+from pytest_mnemosyne.plugin import _lane, _markers
+from pytest_mnemosyne.plugin._commands import recording_command
 from pytest_mnemosyne.plugin._deprecations import deprecated_in
 from pytest_mnemosyne.plugin._journals import notes_on_loss
 from pytest_mnemosyne.plugin._judgement import DRIFT_TITLE, drift_lines, judge, severity_of_unplayed
@@ -21,7 +21,7 @@ from pytest_mnemosyne.plugin._leftovers import RunLeftovers, never_opened, opene
 from pytest_mnemosyne.plugin._miss_report import fail_plainly
 from pytest_mnemosyne.plugin._money import money_of
 from pytest_mnemosyne.plugin._record import counts_of
-from pytest_mnemosyne.plugin._summary import attach
+from pytest_mnemosyne.plugin._summary import Summary, attach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def check_age(record: TestRecord, cassette: Cassette, chosen: Chosen, settings: 
             cassette.header,
             expires_days=days,
             now=datetime.now(UTC),
-            command=f"pytest {shlex.quote(record.nodeid)} --mnemosyne-mode=rerecord",
+            command=recording_command(record.item, settings, "rerecord"),
         )
     except CassetteExpiredError as error:
         if settings.expired == "error":
@@ -76,9 +76,9 @@ def conclude(
     assert chosen is not None, "it is known since the cassette was opened"
     has_passed = record.has_passed
     turns, unplayed = cassette.wire_turns, cassette.unplayed()
-    counts = counts_of(turns, unplayed, saved=record.saved) | money_of(turns, prices)
+    counts = counts_of(turns, saved=record.saved) | money_of(turns, prices)
     if has_passed:
-        for finding in judge(cassette, turns, unplayed, chosen, settings, record.nodeid):
+        for finding in judge(cassette, turns, unplayed, chosen, settings, record.item):
             if finding.severity == "error":
                 fail_plainly(report, finding.text, headline=finding.headline)
                 record.failed = True
@@ -105,6 +105,7 @@ def conclude(
             is_shared=chosen.is_shared,
             severity=severity_of_unplayed(chosen, settings),
             has_passed=has_passed,
+            roles=[] if settings.lane is None else _lane.roles_in(cassette),
         ),
     )
 
@@ -136,8 +137,24 @@ def conclude_run(run: Run, session: pytest.Session) -> None:
         keep_at=lambda: _keep_at(run.config),
     )
     run.summary.left_over = result
-    if result.fails and session.exitstatus == pytest.ExitCode.OK:
+    # Not counted test by test: what one leaves of a shared cassette another one asks for.
+    run.summary.counts["unplayed"] = result.unplayed
+    fails = result.fails
+    if run.settings.lane is not None:
+        fails |= _conclude_lane(run.settings.lane, run.summary)
+    if fails and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _conclude_lane(lane: str, summary: Summary) -> bool:
+    """Tell that the one role that was to be recorded was not; true where nobody has it."""
+    roles = [role for each in summary.opened.values() for role in each["roles"]]
+    if not _lane.is_held(lane, roles):
+        summary.take_note(_lane.note_on_nobody(lane, roles))
+        return True
+    if not (summary.counts["recorded"] or summary.counts["discarded"]):
+        summary.take_note(_lane.note_on_nothing(lane))
+    return False
 
 
 def _keep_at(config: pytest.Config) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,17 +16,17 @@ _MOST: Final = 5
 
 def notes_on_journals(cassette_dir: Path, rootdir: Path) -> list[str]:
     """Lines about the journals that tests of this run, or of earlier ones, have left."""
-    from pytest_mnemosyne.cassette import CassetteFileError, journals
+    from pytest_mnemosyne.cassette import CassetteReadError, journals
 
-    try:
-        left = [each for each in journals(cassette_dir) if each.exchanges]
-    except CassetteFileError as error:
-        return [str(error)]
+    unreadable: list[CassetteReadError] = []
+    found = journals(cassette_dir, on_unreadable=unreadable.append)
+    left = [each for each in found if each.exchanges]
+    problems = [str(error) for error in unreadable[:_MOST]]
     if not left:
-        return []
+        return problems
     notes = [_note(each, rootdir) for each in left[-_MOST:]]
-    command = f"mnemosyne cassettes recover {_shown(cassette_dir, rootdir)}"
-    return [*notes, f"to make cassettes of them: {command}"]
+    command = f"mnemosyne cassettes recover {shlex.quote(_shown(cassette_dir, rootdir))}"
+    return [*problems, *notes, f"to make cassettes of them: {command}"]
 
 
 def notes_on_loss(nodeid: str, cassette: Cassette) -> list[str]:

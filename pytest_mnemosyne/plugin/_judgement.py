@@ -8,12 +8,15 @@ have it.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_mnemosyne.plugin._commands import command_for, recording_command
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pytest
 
     from pytest_mnemosyne.cassette import AgentCalls, CallDifference, Cassette, Interaction, Turn
     from pytest_mnemosyne.plugin._markers import Chosen
@@ -46,7 +49,7 @@ def judge(
     unplayed: Sequence[Interaction],
     chosen: Chosen,
     settings: Settings,
-    nodeid: str,
+    item: pytest.Item,
 ) -> list[Finding]:
     """What is wrong; nothing for most tests, so that nothing is all it costs.
 
@@ -56,11 +59,11 @@ def judge(
         unplayed: What of it nobody asked for.
         chosen: What the test's marker says of it.
         settings: The run's.
-        nodeid: The test.
+        item: The test.
     """
     found = []
     if cassette.drift:
-        found.append(_drifted(cassette, nodeid))
+        found.append(_drifted(cassette, recording_command(item, settings, "rerecord")))
     if not unplayed and _is_in_order(turns):
         return found
     calls = cassette.calls()
@@ -69,7 +72,7 @@ def judge(
         if cassette.mode.writes:
             # The old call stays beside the one that took its place, until it is trimmed.
             severity = "warn"
-        found.append(_unplayed(calls, severity, cassette, _remedies(chosen, nodeid)))
+        found.append(_unplayed(calls, severity, cassette, _remedies(chosen, settings, item)))
     if settings.order != "ignore" and any(each.order for each in calls):
         found.append(_reordered(calls, settings.order, cassette))
     return found
@@ -121,11 +124,10 @@ def _unplayed(
     )
 
 
-def _remedies(chosen: Chosen, nodeid: str) -> tuple[str, ...]:
-    test = shlex.quote(nodeid)
+def _remedies(chosen: Chosen, settings: Settings, item: pytest.Item) -> tuple[str, ...]:
     return chosen.remedies or (
-        f"remove:   pytest {test} --mnemosyne-trim",
-        f"rerecord: pytest {test} --mnemosyne-mode=rerecord",
+        f"remove:   {command_for(item, '--mnemosyne-trim')}",
+        f"rerecord: {recording_command(item, settings, 'rerecord')}",
     )
 
 
@@ -144,7 +146,7 @@ def _reordered(calls: tuple[AgentCalls, ...], severity: Severity, cassette: Cass
     )
 
 
-def _drifted(cassette: Cassette, nodeid: str) -> Finding:
+def _drifted(cassette: Cassette, command: str) -> Finding:
     first = cassette.drift[0]
     return Finding(
         "error",
@@ -153,7 +155,7 @@ def _drifted(cassette: Cassette, nodeid: str) -> Finding:
             [
                 "Claude answers in another way than it did when this was recorded",
                 *_indented(drift_lines(cassette.drift)),
-                f"  rerecord: pytest {shlex.quote(nodeid)} --mnemosyne-mode=rerecord",
+                f"  rerecord: {command}",
                 f"  cassette: {cassette.path}",
             ]
         ),

@@ -43,6 +43,12 @@ class Opened(TypedDict):
     unplayed: list[Call] | None
     """`None` where it tells nothing: the test did not pass, or does not care."""
 
+    left: int
+    """How many recorded calls it did not ask for, whatever it tells of them."""
+
+    roles: list[str]
+    """Whose calls the cassette holds; asked for only where one role is recorded."""
+
 
 def opened(
     cassette: Cassette,
@@ -51,6 +57,7 @@ def opened(
     is_shared: bool,
     severity: Severity,
     has_passed: bool,
+    roles: list[str],
 ) -> Opened:
     """How a test leaves its cassette."""
     left: list[Call] | None = None
@@ -61,12 +68,16 @@ def opened(
         is_shared=is_shared,
         fails=severity == "error",
         unplayed=left,
+        left=len(unplayed),
+        roles=roles,
     )
 
 
 def never_opened(path: Path) -> Opened:
     """The same for a test that got nowhere."""
-    return Opened(path=os.path.normpath(path), is_shared=False, fails=False, unplayed=None)
+    return Opened(
+        path=os.path.normpath(path), is_shared=False, fails=False, unplayed=None, left=0, roles=[]
+    )
 
 
 def _calls(unplayed: Iterable[Interaction]) -> list[Call]:
@@ -83,6 +94,9 @@ class Result:
     """What was left over, to be told at the end, and whether the run fails for it."""
 
     fails: bool = False
+    unplayed: int = 0
+    """How many recorded calls nobody asked for."""
+
     unasked: dict[Path, list[str]] = field(default_factory=dict)
     """Calls of shared cassettes that no test asked for, in words."""
 
@@ -148,8 +162,11 @@ class RunLeftovers:
             for path, calls in self._left_over(is_shared=True).items():
                 result.unasked[path] = [f"{agent}: {words}" for _, agent, words in calls]
         unplayed = self._left_over(is_shared=False)
+        result.unplayed = self._left_by_their_tests()
         if is_full:
-            unplayed |= self._left_over(is_shared=True)
+            shared = self._left_over(is_shared=True)
+            result.unplayed += sum(map(len, shared.values()))
+            unplayed |= shared
         if self._trims:
             self._trim(result, unplayed, partial_because=partial_because, is_green=is_green)
             if is_green:
@@ -174,6 +191,15 @@ class RunLeftovers:
             if calls and None not in lists:
                 found[path] = calls
         return found
+
+    def _left_by_their_tests(self) -> int:
+        """How many calls are left in cassettes that one test alone has."""
+        return sum(
+            each["left"]
+            for tests in self._opened.values()
+            for each in tests
+            if not any(other["is_shared"] for other in tests)
+        )
 
     def _fails(self, path: Path) -> bool:
         return all(each["fails"] for each in self._opened[path])

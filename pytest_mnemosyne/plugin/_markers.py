@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -91,6 +92,9 @@ class Chosen:
         return None
 
 
+_SETTINGS: Final = ("name", "path", "match", "unplayed", "expires", "pace")
+"""What the marker `claude_cassette` knows."""
+
 _OWN: Final = Chosen()
 """What a test has that names none."""
 
@@ -141,102 +145,84 @@ def uses_any(item: pytest.Item, fixtures: frozenset[str]) -> bool:
 
 def _chosen(marker: pytest.Mark) -> Chosen:
     given = dict(marker.kwargs)
+    problems = unknown_settings(marker, _SETTINGS)
     if len(marker.args) == 1 and "name" not in given:
         given["name"] = marker.args[0]
     elif marker.args:
-        raise misused("takes one name, or name= or path=", marker)
-    unknown = sorted(set(given) - {"name", "path", "match", "unplayed", "expires", "pace"})
-    if unknown:
-        raise misused(f"does not know {', '.join(unknown)}", marker)
+        problems.append("takes one name, or name= or path=")
     name, path = given.get("name"), given.get("path")
     if name is not None and path is not None:
-        raise misused("takes a name or a path, not both", marker)
+        problems.append("takes a name or a path, not both")
     if name is not None:
-        _check_name(name, marker)
-    unplayed, expires = given.get("unplayed"), given.get("expires")
+        problems += _problems_of_name(name)
+    match, unplayed, expires = given.get("match", ()), given.get("unplayed"), given.get("expires")
+    listed = _listed(match)
+    if not all(map(_is_matcher, listed)):
+        problems.append("takes names, JSON paths and matchers as match=")
     if unplayed is not None and not is_severity(unplayed):
-        raise misused(f"takes {', '.join(SEVERITIES)} as unplayed=", marker)
+        problems.append(f"takes {', '.join(SEVERITIES)} as unplayed=")
     if expires is not None and not _is_days(expires):
-        raise misused("takes a number of days as expires=", marker)
+        problems.append("takes a number of days as expires=")
     pace = given.get("pace", "instant")
     if pace not in PACES:
-        raise misused(f"takes {' or '.join(PACES)} as pace=", marker)
+        problems.append(f"takes {' or '.join(PACES)} as pace=")
+    if problems:
+        raise misused(marker, problems)
     return Chosen(
         name=name,
         path=None if path is None else str(path),
-        match=_match(given.get("match", ()), marker),
+        match=listed,
         unplayed=unplayed,
         expires_days=expires,
         pace=pace,
     )
 
 
-def _match(given: object, marker: pytest.Mark) -> tuple[str | Matcher, ...]:
+def _listed(match: object) -> tuple[Any, ...]:
     """What `match=` lists, or the one thing that it is."""
-    listed = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
-    if not listed:
-        return ()
+    return tuple(match) if isinstance(match, list | tuple | set | frozenset) else (match,)
+
+
+def _is_matcher(given: object) -> bool:
+    if isinstance(given, str):
+        return True
     from pytest_mnemosyne.cassette import Matcher
 
-    found = tuple(each for each in listed if isinstance(each, str | Matcher))
-    if len(found) < len(listed):
-        raise misused("takes names, JSON paths and matchers as match=", marker)
-    return found
+    return isinstance(given, Matcher)
 
 
 def _is_days(given: object) -> bool:
     return isinstance(given, int | float) and not isinstance(given, bool) and given > 0
 
 
-def _check_name(name: object, marker: pytest.Mark) -> None:
+def _problems_of_name(name: object) -> list[str]:
     if not isinstance(name, str) or not name.strip():
-        raise misused("takes a name that is a text", marker)
+        return ["takes a name that is a text"]
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-        raise misused("takes a name inside the cassette folder; use path= elsewhere", marker)
+        return ["takes a name inside the cassette folder; use path= elsewhere"]
+    return []
 
 
-def misused(problem: str, marker: pytest.Mark) -> UsageError:
-    """The error for a marker that says what cannot be."""
+def unknown_settings(marker: pytest.Mark, settings: Sequence[str]) -> list[str]:
+    """What is wrong with the names that a marker gives, in words that go on from its own."""
+    unknown = [name for name in marker.kwargs if name not in settings]
+    if not unknown:
+        return []
+    from pytest_mnemosyne.cassette import meant
+
+    named = ", ".join(name + meant(name, settings) for name in unknown)
+    return [f"does not know {named}, but {', '.join(settings)}"]
+
+
+def misused(marker: pytest.Mark, problems: Iterable[str]) -> UsageError:
+    """The error for a marker that says what cannot be.
+
+    Args:
+        marker: As it stands on the test.
+        problems: All that is wrong, each in words that go on from the marker's own.
+    """
     from mnemosyne_core.errors import UsageError
 
     shown = [*map(repr, marker.args), *(f"{key}={value!r}" for key, value in marker.kwargs.items())]
-    return UsageError(f"the marker {marker.name}({', '.join(shown)}) {problem}")
-
-
-def apply_live_only(item: pytest.Item, settings: Settings) -> None:
-    """Skip a test that never replays, unless this run may call Claude.
-
-    Raises:
-        pytest.skip.Exception: It may not.
-    """
-    mode = settings.mode
-    if mode.name == "live" or (mode.writes and settings.has_key):
-        return
-    _skip(
-        f"live_only: mode {mode.name} does not call Claude; run it with a key in "
-        f"ANTHROPIC_API_KEY: pytest {item.nodeid!r} --mnemosyne-mode=live"
-    )
-
-
-def apply_requires_key(item: pytest.Item, settings: Settings, *, has_cassette: bool) -> None:
-    """Skip, or fail under CI, a test that can neither replay nor ask Claude.
-
-    Raises:
-        pytest.skip.Exception: There is nothing to replay, and this run does not ask.
-        pytest.fail.Exception: The same under CI, where it means a forgotten recording.
-    """
-    if has_cassette or settings.mode.forwards_unknown:
-        return
-    reason = (
-        "requires_api_key: nothing is recorded for this test; record it with a key in "
-        f"ANTHROPIC_API_KEY: pytest {item.nodeid!r} --mnemosyne-mode=record"
-    )
-    if settings.on_ci:
-        pytest.fail(f"{reason} (and commit the cassette: CI only replays)", pytrace=False)
-    _skip(reason)
-
-
-def _skip(reason: str) -> None:
-    # Reported at the test, not at this line.
-    raise pytest.skip.Exception(reason, _use_item_location=True)
+    return UsageError(f"the marker {marker.name}({', '.join(shown)}) {'; '.join(problems)}")

@@ -44,20 +44,49 @@ class Matching:
 
     def _known(self) -> dict[str, Matcher]:
         if self._declared is None:
-            from mnemosyne_core.errors import UsageError
-            from pytest_mnemosyne.cassette import LOOKS
-
-            known = dict(LOOKS)
-            for several in self._config.hook.pytest_mnemosyne_matchers(config=self._config):
-                for matcher in several or ():
-                    if matcher.name in known:
-                        raise UsageError(
-                            f"two matchers are called {matcher.name!r}; name the one that the hook "
-                            "pytest_mnemosyne_matchers declares otherwise"
-                        )
-                    known[matcher.name] = matcher
-            self._declared = known
+            self._declared = _declared(self._config)
         return self._declared
+
+
+def check_match(config: pytest.Config, settings: Settings) -> None:
+    """Refuse a run that leaves out what nobody declares; once its conftest files are there.
+
+    Raises:
+        pytest.UsageError: The ini setting `mnemosyne_match` names such a thing.
+    """
+    if not settings.match:
+        return
+    from mnemosyne_core.errors import UsageError
+    from pytest_mnemosyne.cassette import Loosening
+
+    try:
+        Loosening.of(settings.match, _declared(config))
+    except UsageError as error:
+        raise pytest.UsageError(
+            f"pytest-mnemosyne: the ini setting mnemosyne_match: {error} (in a plug-in, or in a "
+            "conftest.py that is there from the start, such as the one in rootdir)"
+        ) from error
+
+
+def _declared(config: pytest.Config) -> dict[str, Matcher]:
+    """Every matcher that there is, by name.
+
+    Raises:
+        UsageError: Two have the same.
+    """
+    from mnemosyne_core.errors import UsageError
+    from pytest_mnemosyne.cassette import LOOKS
+
+    known = dict(LOOKS)
+    for several in config.hook.pytest_mnemosyne_matchers(config=config):
+        for matcher in several or ():
+            if matcher.name in known:
+                raise UsageError(
+                    f"two matchers are called {matcher.name!r}; name the one that the hook "
+                    "pytest_mnemosyne_matchers declares otherwise"
+                )
+            known[matcher.name] = matcher
+    return known
 
 
 def check_loosening(record: TestRecord, cassette: Cassette) -> None:

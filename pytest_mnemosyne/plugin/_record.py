@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from pytest_mnemosyne.cassette import Cassette, Interaction, Turn
+    from pytest_mnemosyne.cassette import Cassette, Turn
     from pytest_mnemosyne.plugin._faults import FaultInjector
     from pytest_mnemosyne.plugin._markers import Chosen
     from pytest_mnemosyne.plugin._virtual import Wish
@@ -32,16 +32,14 @@ class Violation:
     """The whole story: agent, call, message, words, command."""
 
 
-def counts_of(
-    turns: Iterable[Turn], unplayed: Sequence[Interaction], *, saved: bool
-) -> dict[str, int]:
+def counts_of(turns: Iterable[Turn], *, saved: bool) -> dict[str, int]:
     """How many turns with Claude came from where, and what they used.
 
-    The names are those of a turn's source, and `unplayed`, `input_tokens`, `output_tokens`.
-    What was recorded and is not `saved` is counted as `discarded`; what a fault plan has bent
-    as `injected`, besides where it came from.
+    The names are those of a turn's source, and `input_tokens`, `output_tokens`. What was
+    recorded and is not `saved` is counted as `discarded`; what a fault plan has bent as
+    `injected`, besides where it came from.
     """
-    counts = {"unplayed": len(unplayed), "input_tokens": 0, "output_tokens": 0}
+    counts = {"input_tokens": 0, "output_tokens": 0}
     for turn in turns:
         source: str = turn.source.value
         if turn.injected and source != "injected":
@@ -66,6 +64,7 @@ class TestRecord:
         "cassette",
         "chosen",
         "closers",
+        "ended_well",
         "failed",
         "faults",
         "in_phase",
@@ -93,6 +92,9 @@ class TestRecord:
 
         self.failed = False
         self.passed_call = False
+        self.ended_well = False
+        """Whether it has passed, or ended otherwise as somebody meant it to: skipped, xfailed."""
+
         self.saved = False
         self.is_closed = False
         self.is_reported = False
@@ -139,6 +141,11 @@ class TestRecord:
         """Whether the test has run and nothing has failed so far."""
         return self.passed_call and not self.failed and not self.violations
 
+    @property
+    def is_worth_saving(self) -> bool:
+        """Whether nothing has gone wrong so far with what it asked."""
+        return self.ended_well and not self.failed and not self.violations
+
     def note(self, violation: Violation) -> None:
         """Remember a refused request; from any thread."""
         self.violations.append(violation)
@@ -168,7 +175,8 @@ class TestRecord:
         self.cassette = None
         self.scripted = None
         self.faults = None
-        self.failed = self.passed_call = self.saved = self.is_closed = False
+        self.failed = self.passed_call = self.ended_well = False
+        self.saved = self.is_closed = False
         self.is_reported = self.was_worth_saving = False
         self.notes = []
         self.sections = {}

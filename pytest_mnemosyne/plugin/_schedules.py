@@ -15,7 +15,7 @@ from _pytest._code.code import ExceptionRepr
 from _pytest.runner import runtestprotocol
 
 from pytest_mnemosyne.plugin._loop_scopes import loop_scope_of
-from pytest_mnemosyne.plugin._markers import SCHEDULES, misused
+from pytest_mnemosyne.plugin._markers import SCHEDULES, misused, unknown_settings
 from pytest_mnemosyne.plugin._miss_report import plain_repr
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     )
 
 TITLE: Final = "mnemosyne schedule"
+
+_SETTINGS: Final = ("n", "policy")
+"""What the marker knows."""
 
 _SELF_CHECK_RUNS: Final = 2
 _RECENT: Final = 10
@@ -50,13 +53,16 @@ def plan_of(item: pytest.Item, settings: Settings) -> Plan | None:
         return None
     from pytest_mnemosyne.simulation.schedules import Plan, PolicyName
 
-    if marker.args or set(marker.kwargs) - {"n", "policy"}:
-        raise misused("takes n= and policy=", marker)
+    problems = unknown_settings(marker, _SETTINGS)
+    if marker.args:
+        problems.append(f"takes {', '.join(_SETTINGS)}, each by name")
     policy = marker.kwargs.get("policy", PolicyName.RANDOM)
     if policy not in list(PolicyName):
-        raise misused(f"has the policies {', '.join(PolicyName)}", marker)
+        problems.append(f"has the policies {', '.join(PolicyName)}")
     if loop_scope_of(item) != "function":
-        raise misused("needs a loop for each run: loop_scope has to be function", marker)
+        problems.append("needs a loop for each run: loop_scope has to be function")
+    if problems:
+        raise misused(marker, problems)
     runs = settings.schedules or marker.kwargs.get("n", Plan().runs)
     return Plan(
         runs=runs,

@@ -15,6 +15,7 @@ import pytest
 
 from mnemosyne_core import origins
 from pytest_mnemosyne.plugin import _environment, _markers, _vcr_tests
+from pytest_mnemosyne.plugin._bystanders import OlderThreads
 from pytest_mnemosyne.plugin._completeness import Completeness
 from pytest_mnemosyne.plugin._guard import Guard
 from pytest_mnemosyne.plugin._interrupt import Interrupter
@@ -24,8 +25,10 @@ from pytest_mnemosyne.plugin._modes import SCRIPTED
 from pytest_mnemosyne.plugin._money import budget_of, money_line, prices_of
 from pytest_mnemosyne.plugin._options import Settings
 from pytest_mnemosyne.plugin._record import TestRecord, Violation
+from pytest_mnemosyne.plugin._redacted_report import Tellings
 from pytest_mnemosyne.plugin._schedules import plan_of
 from pytest_mnemosyne.plugin._summary import Summary, attach
+from pytest_mnemosyne.plugin._temporary_names import tell_temporary_names
 from pytest_mnemosyne.plugin._virtual import (
     VirtualLoops,
     prepare_virtual_time,
@@ -80,6 +83,7 @@ class Run:
         self.loops = VirtualLoops(lambda: self.running.schedule)
         self._door: Door | None = None
         self._clients: SharedClients | None = None
+        self._older_threads = OlderThreads()
         self._interrupter = Interrupter(in_test=self._is_in_phase)
         self._guard = Guard(refuse=self._judge_contact, environ=os.environ)
         # Worked out once, because every test asks.
@@ -118,6 +122,7 @@ class Run:
         """The cassettes of this run."""
         from pytest_mnemosyne.plugin._cassettes import Cassettes
 
+        Tellings().join(self.config.pluginmanager, self.shown_text)
         return Cassettes(self.config, self.settings, self.folder, self.budget)
 
     @functools.cached_property
@@ -200,6 +205,7 @@ class Run:
                 self._note_broken_off(record)
             # The two know each other: apart, they need no garbage collector.
             record.cassette = None
+            self._older_threads.look()
 
     def _note_broken_off(self, record: TestRecord) -> None:
         cassette = record.cassette
@@ -218,9 +224,6 @@ class Run:
         if self.settings.mode.writes or self.summary.counts["missed"]:
             for note in self.notes_on_journals():
                 self.summary.take_note(note)
-        lane = self.settings.lane
-        if lane is not None and not self.summary.counts["recorded"]:
-            self.summary.take_note(f"--mnemosyne-lane={lane}: no agent of this role was recorded")
 
     def notes_on_journals(self) -> list[str]:
         """Lines about recordings that no cassette holds."""
@@ -235,10 +238,14 @@ class Run:
             plan_of(item, self.settings)
             prepare_virtual_time(item, self.running)
         if asked.live_only:
-            _markers.apply_live_only(item, self.settings)
+            from pytest_mnemosyne.plugin._skips import apply_live_only
+
+            apply_live_only(item, self.settings)
         if asked.requires_key:
+            from pytest_mnemosyne.plugin._skips import apply_requires_key
+
             has_cassette = self.cassettes.path_for(item, asked).is_file()
-            _markers.apply_requires_key(item, self.settings, has_cassette=has_cassette)
+            apply_requires_key(item, self.settings, has_cassette=has_cassette)
         if asked.requires_key or asked.cassette is not None or _markers.uses_any(item, _FIXTURES):
             self.open_cassette(asked)
 
@@ -264,6 +271,7 @@ class Run:
         check_age(record, cassette, record.chosen, self.settings)
         check_loosening(record, cassette)
         closers = record.closers
+        tell_temporary_names()
         closers.enter_context(origins.listening(cassette.origins))
         closers.enter_context(self.door.playing(cassette))
         closers.callback(cassette.close)
@@ -308,11 +316,14 @@ class Run:
             CassetteFileError: It cannot be written, or would hold a secret.
         """
         cassette = record.cassette
-        if cassette is None or not cassette.mode.writes:
+        if cassette is None:
             return
-        if record.has_passed and cassette.recorded:
+        forked = self.door.heard_of_forks()
+        if forked is not None:
+            record.note(Violation(f"refused: a forked process, {forked.call}", str(forked)))
+        if record.is_worth_saving and cassette.mode.writes and cassette.recorded:
             record.was_worth_saving = True
-            self.cassettes.save(cassette, test=record.nodeid)
+            record.notes += self.cassettes.save(cassette, test=record.nodeid)
             record.saved = True
 
     def report(self, record: TestRecord, report: pytest.TestReport) -> list[Violation]:
@@ -323,6 +334,7 @@ class Run:
         record.failed |= report.failed or bool(violations)
         if when == "call":
             record.passed_call = report.passed
+        record.ended_well |= report.skipped or (when == "call" and report.passed)
         if when == "teardown" and record.cassette is not None:
             record.is_reported = True
             from pytest_mnemosyne.plugin._conclusion import conclude
@@ -356,7 +368,7 @@ class Run:
 
     def _missed(self, record: TestRecord, miss: Miss) -> None:
         agent = f"{miss.lane.agent}, " if miss.lane is not None else ""
-        record.note(Violation(f"miss: {agent}{miss.call}", str(miss)))
+        record.note(Violation(f"miss: {agent}{miss.call}", f"{miss}{self._older_threads.words()}"))
         self._interrupter.stop_test()
 
     def _refused(self, error: Abort) -> None:

@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from pytest_mnemosyne.plugin._loop_scopes import loop_scope_of
-from pytest_mnemosyne.plugin._markers import VIRTUAL_TIME, Asked, misused, uses_any
+from pytest_mnemosyne.plugin._markers import (
+    VIRTUAL_TIME,
+    Asked,
+    misused,
+    unknown_settings,
+    uses_any,
+)
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.plugin._record import TestRecord
@@ -29,7 +35,8 @@ FIXTURES: Final = frozenset({"properties", "virtual_clock"})
 
 _LEAVES: Final = "leaves"
 _FACTORY_FIXTURE: Final = "_asyncio_loop_factory"
-_LIMITS: Final = ("hold_s", "until_s", "steps")
+_SETTINGS: Final = ("hold_s", "until_s", "steps", _LEAVES)
+"""What the marker knows: the limits of the loop, and what may be left."""
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -106,9 +113,11 @@ class Wish:
 
         given: dict[str, Any] = {}
         for marker in item.iter_markers(VIRTUAL_TIME):
-            unknown = sorted(set(marker.kwargs) - {*_LIMITS, _LEAVES})
-            if marker.args or unknown:
-                raise misused(f"takes {', '.join((*_LIMITS, _LEAVES))}, each by name", marker)
+            problems = unknown_settings(marker, _SETTINGS)
+            if marker.args:
+                problems.append(f"takes {', '.join(_SETTINGS)}, each by name")
+            if problems:
+                raise misused(marker, problems)
             given = {**marker.kwargs, **given}
         leaves = given.pop(_LEAVES, ())
         return cls(Limits(**given), (leaves,) if isinstance(leaves, str) else tuple(leaves))

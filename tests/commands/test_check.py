@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def test_a_variable_that_is_not_set_is_refused(cassettes: Cassettes, tmp_path: P
 HEAD = "mnemosyne: 1\nrecorded: {source: api}\n"
 ONE = (
     "interactions:\n- request: {method: POST, path: /v1/messages, body: {messages: [m1]}}\n"
-    "  response: {status: 200, body: {a: m3}}\n"
+    "  response: {status: 200, body: {a: m3}}\n...\n"
 )
 
 
@@ -157,18 +158,28 @@ ONE = (
             id="stand-ins",
         ),
         pytest.param(
-            f"{HEAD}interactions: []\n", [":3: there are no interactions in it"], id="empty"
+            f"{HEAD}interactions: []\n...\n", [":3: there are no interactions in it"], id="empty"
         ),
         pytest.param(
-            f"{HEAD}interactions:\n- request: {{method: GET, path: /v1/models}}\n",
+            f"{HEAD}interactions:\n- request: {{method: GET, path: /v1/models}}\n...\n",
             [":4: it can never play: it is complete and has no response"],
             id="no-response",
         ),
         pytest.param(
             f"{HEAD}interactions:\n- request: {{method: GET, path: /v1/models}}\n"
-            "  response:\n    status: 200\n    headers: {server: [x], request-id: [y]}\n",
+            "  response:\n    status: 200\n    headers: {server: [x], request-id: [y]}\n...\n",
             [":7: headers of the response that are never stored: server"],
             id="headers",
+        ),
+        pytest.param(
+            f"{HEAD}parts: {{m1: a}}\n{ONE}".removesuffix("...\n"),
+            [":6: the file is cut off here; *"],
+            id="cut-off",
+        ),
+        pytest.param(
+            f"{HEAD}interactions: []\ninteractions: []\n...\n",
+            [":4: the key 'interactions' stands twice, here and in line 3; *"],
+            id="twice",
         ),
         pytest.param(
             "mnemosyne: 1\ninteractions: {}\n",
@@ -237,5 +248,47 @@ def test_a_path_that_is_not_there_is_trouble_and_no_finding(
 ) -> None:
     ran = cassettes("check", tmp_path / "x.yaml")
 
-    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert (ran.exit_code, ran.stdout) == (2, "no findings in 0 files\n")
     assert ran.stderr == f"mnemosyne: there is no {tmp_path / 'x.yaml'}; name a file that exists\n"
+
+
+def test_what_cannot_be_read_keeps_nobody_from_looking_at_the_rest(
+    cassettes: Cassettes, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text(f"key: {KEY}\n", "utf-8")
+
+    ran = cassettes("check", tmp_path / "nowhere", tmp_path)
+
+    assert ran.exit_code == 2
+    first, last = ran.stdout.splitlines()
+    assert first.startswith(f"{tmp_path}/b.yaml:1: ")
+    assert last == "1 finding in 1 file"
+    assert ran.stderr.splitlines() == [
+        f"mnemosyne: there is no {tmp_path}/nowhere; name a file that exists",
+        f"mnemosyne: cannot read {tmp_path}/a.yaml: it is a pipe or a device and no file",
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_told_and_its_neighbours_are_looked_at(
+    cassettes: Cassettes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("closed/a.yaml", "open/b.yaml"):
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.write_text(f"key: {KEY}\n", "utf-8")
+    scandir = os.scandir
+
+    def refusing(folder: str) -> Any:
+        if folder.endswith("closed"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    ran = cassettes("check", tmp_path, "--json")
+
+    report = json.loads(ran.stdout)
+    assert ran.exit_code == 2
+    assert [each["path"] for each in report["findings"]] == [str(tmp_path / "open/b.yaml")]
+    assert report["unreadable"] == [f"cannot read the folder {tmp_path}/closed: Permission denied"]
+    assert ran.stderr == f"mnemosyne: {report['unreadable'][0]}\n"

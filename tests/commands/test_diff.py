@@ -90,3 +90,13 @@ def test_what_cannot_be_read_is_no_difference(
 
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert ran.stderr.startswith("mnemosyne: ")
+
+
+def test_of_two_that_cannot_be_read_both_are_told(cassettes: Cassettes, tmp_path: Path) -> None:
+    ran = cassettes("diff", tmp_path / "old.yaml", tmp_path / "new.yaml")
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines() == [
+        f"mnemosyne: there is no {tmp_path}/{name}.yaml; name a file that exists"
+        for name in ("old", "new")
+    ]

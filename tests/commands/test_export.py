@@ -86,7 +86,7 @@ def test_a_strangers_secrets_are_not_exported(cassettes: Cassettes, tmp_path: Pa
     cassettes("export", tmp_path / "x.json", "-o", tmp_path / "out.yaml")
 
     written = (tmp_path / "out.yaml").read_text("utf-8")
-    assert "my key is <redacted>" in written
+    assert "my key is <redacted:anthropic-key>" in written
     assert "a=b" not in written
 
 

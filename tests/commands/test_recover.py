@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -108,8 +109,35 @@ def test_a_cassette_that_lacks_nothing_stays_as_it_is(cassettes: Cassettes, fold
 def test_merge_and_force_exclude_each_other(cassettes: Cassettes, folder: Path) -> None:
     ran = cassettes("recover", folder, "--merge", "--force")
 
-    assert ran.exit_code == 1
-    assert "exclude each other" in ran.stderr
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr == "mnemosyne: --merge and --force exclude each other; give one of them\n"
+
+
+def test_one_that_cannot_be_recovered_does_not_keep_the_others(
+    cassettes: Cassettes, folder: Path
+) -> None:
+    (folder / "test_a.yaml").write_text("mnemosyne: 99\n", "utf-8")
+    newer = left_behind(folder, "test_a.yaml", ONE)
+    path = left_behind(folder, "test_b.yaml", TWO)
+
+    ran = cassettes("recover", folder, "--merge")
+
+    assert (ran.exit_code, ran.stdout) == (1, f"{path}: 1 exchange recovered\n")
+    assert ran.stderr.startswith(f"mnemosyne: {newer} is a cassette of format 99, ")
+    assert newer.read_text("utf-8") == "mnemosyne: 99\n"
+    assert cassettes("recover", folder, "--dry-run").stdout.startswith(f"{newer}: 1 exchange")
+
+
+def test_a_journal_that_cannot_be_read_is_told_beside_the_others(
+    cassettes: Cassettes, folder: Path
+) -> None:
+    path = left_behind(folder, "test_x.yaml", ONE)
+    os.mkfifo(folder / ".mnemosyne" / "pipe.journal")
+
+    ran = cassettes("recover", folder)
+
+    assert (ran.exit_code, ran.stdout) == (1, f"{path}: 1 exchange recovered\n")
+    assert ran.stderr.startswith(f"mnemosyne: cannot read the cassette {folder}/.mnemosyne/pipe.")
 
 
 def test_a_folder_that_is_not_there_is_wrong_usage(cassettes: Cassettes, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from textwrap import dedent
@@ -394,6 +395,11 @@ def test_what_stands_in_for_values_of_the_run_is_listed(
         pytest.param(b"mnemosyne: 99\n", "{path} is a cassette of format 99, *", id="newer"),
         pytest.param(b"mnemosyne: 1\ninteractions: 7\n", "{path}:2: interactions: *", id="damaged"),
         pytest.param(b"PK\x03\x04", "{path} cannot be read: it is a zip archive; *", id="packed"),
+        pytest.param(
+            b'{"name": "package"}',
+            "{path} cannot be read: it is data without *; is this a cassette? *",
+            id="something-else",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_told_in_one_line(
@@ -412,3 +418,30 @@ def test_what_cannot_be_shown_is_told_in_one_line(
         [f"mnemosyne: {told.format(path=path)}"]
     )
     assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["show", "textconv", "diff", "check", "export", "import"])
+def test_a_file_that_may_not_be_read_is_told_in_one_line(
+    cassettes: Cassettes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    path = cassette(tmp_path / "x.yaml", call([user("Hi")], message(text("Hello."))))
+    more = {
+        "diff": (cassette(tmp_path / "y.yaml", call([user("Hi")], message(text("Hello.")))),),
+        "export": ("-o", tmp_path / "out.yaml"),
+        "import": ("-o", tmp_path / "out.yaml"),
+    }.get(command, ())
+    opened = os.open
+
+    def refusing(name: str | Path, *rest: int) -> int:
+        if str(name) == str(path):
+            raise PermissionError(13, "Permission denied", str(name))
+        return opened(name, *rest)
+
+    monkeypatch.setattr(os, "open", refusing)
+    monkeypatch.setattr(os, "access", lambda name, *_, **__: str(name) != str(path))
+    ran = cassettes(command, path, *more)
+
+    assert ran.exit_code == (2 if command in ("diff", "check") else 1)
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("mnemosyne: cannot read ")
+    assert "Permission denied" in line

@@ -120,3 +120,23 @@ def test_the_cache_may_be_elsewhere(cassettes: Cassettes, tmp_path: Path) -> Non
     ran = cassettes("trim", tmp_path, "--cache-dir", tmp_path / "cache")
 
     assert (ran.exit_code, ran.stdout) == (0, "the last full run has left nothing over\n")
+
+
+def test_one_that_cannot_be_trimmed_does_not_keep_the_others_and_is_kept_for_another_try(
+    cassettes: Cassettes, project: Path
+) -> None:
+    used = project / "cassettes" / "used.yaml"
+    whole, before = used.read_bytes(), used.stat().st_mtime_ns
+    used.write_text("mnemosyne: 99\n", "utf-8")
+    os.utime(used, ns=(before, before))
+
+    ran = cassettes("trim", project)
+
+    assert ran.exit_code == 1
+    assert ran.stdout == f"{project}/cassettes/old/orphan.yaml: removed, no test has it\n"
+    assert ran.stderr.startswith(f"mnemosyne: {used} is a cassette of format 99, ")
+    used.write_bytes(whole)
+    os.utime(used, ns=(before, before))
+    again = cassettes("trim", project)
+    assert again.stdout == f"{used}: removed 1 interaction that nobody asked for\n"
+    assert again.exit_code == 0

@@ -17,6 +17,7 @@ def _imported_once() -> None:
         "pytest_mnemosyne.plugin._clients",
         "pytest_mnemosyne.plugin._systems",
         "pytest_mnemosyne.simulation",
+        "pytest_mnemosyne.wire._server",
         "uvicorn",
     )
 

@@ -55,7 +55,10 @@ def test_a_live_run_that_has_drifted_fails_and_says_in_what(project: Project) ->
             "  outside any agent:",
             f"    {call}",
             "       stop reason: [[]-end_turn-] {+max_tokens+}",
-            "  rerecord: pytest test_it.py::test_it --mnemosyne-mode=rerecord",
+            (
+                "  rerecord: pytest test_it.py::test_it --mnemosyne-mode=rerecord "
+                "--mnemosyne-upstream=scripted"
+            ),
             f"  cassette: {path}",
             "*what has drifted from the recordings*",
             "test_it.py::test_it",

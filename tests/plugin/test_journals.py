@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,39 @@ def test_what_was_recovered_is_played_by_the_corrected_test(project: Project) ->
     result = project.run()
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["mnemosyne (replay): 2 played; *"])
+
+
+def test_a_recovered_cassette_says_what_its_test_does_not_compare(project: Project) -> None:
+    source = f"""
+    pytestmark = pytest.mark.claude_cassette(match=["dates", "$.metadata.user_id"])
+    {WRONG_AT_LAST}
+    """
+    project.test_file(source.format(expected="wrong"))
+    project.run(*RECORD).assert_outcomes(failed=1)
+
+    (done,) = recover(journals(folder(project)))
+
+    assert load(done.cassette).loosened == ("dates", "$.metadata.user_id")
+    project.test_file(source.format(expected="second"))
+    result = project.run()
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*leaves out*")
+
+
+def test_a_journal_that_cannot_be_read_is_told_beside_the_others(project: Project) -> None:
+    project.test_file(WRONG_AT_LAST.format(expected="wrong"))
+    project.run(*RECORD).assert_outcomes(failed=1)
+    os.mkfifo(folder(project) / ".mnemosyne" / "pipe.journal")
+
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "mnemosyne: cannot read the cassette *pipe.journal: it is a pipe or a device and *",
+            "mnemosyne: 2 answers recorded by test_it.py::test_it reached no cassette and are *",
+        ]
+    )
 
 
 def test_a_failed_recording_does_not_stand_in_the_way_of_the_corrected_test(

@@ -209,6 +209,31 @@ def test_a_call_of_a_shared_cassette_is_left_over_if_no_test_asked_for_it(
     assert questions(path) == ["known", "other"]
 
 
+def _numbers(result: pytest.RunResult) -> str:
+    """The line of numbers at the end of a run, its tokens apart."""
+    (line,) = (line for line in result.outlines if line.startswith("mnemosyne (replay): "))
+    return line.removeprefix("mnemosyne (replay): ").partition(";")[0]
+
+
+def test_a_shared_cassette_that_its_tests_play_whole_has_nothing_unplayed(
+    project: Project,
+) -> None:
+    project.cassette("shared", KNOWN, ("other", "answer"))
+    project.test_file(SHARED)
+
+    assert _numbers(project.run()) == "2 played"
+    assert _numbers(project.run("-k", "test_one")) == "1 played"
+
+
+def test_what_nobody_asked_for_is_counted_once_for_the_run(project: Project) -> None:
+    project.cassette("shared", KNOWN, ("other", "answer"), FORGOTTEN)
+    project.cassette("test_own/test_it", KNOWN, FORGOTTEN)
+    project.test_file(SHARED)
+    project.test_file(ASKING_ONE, name="test_own")
+
+    assert _numbers(project.run()) == "3 played, 2 unplayed"
+
+
 def test_a_call_of_another_recorders_file_counts_and_is_not_trimmed(project: Project) -> None:
     exchange = """
     - request: {method: POST, uri: https://api.anthropic.com/v1/messages, body: '{}'}

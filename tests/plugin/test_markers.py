@@ -109,7 +109,18 @@ def test_the_marker_alone_gives_a_test_its_cassette(project: Project) -> None:
         pytest.param('name="../outside"', "inside the cassette folder", id="outside"),
         pytest.param('name="/outside"', "inside the cassette folder", id="absolute"),
         pytest.param("name=3", "a text", id="no-text"),
-        pytest.param('title="a"', "does not know title", id="unknown"),
+        pytest.param(
+            'title="a"',
+            "does not know title, but name, path, match, unplayed, expires, pace",
+            id="unknown",
+        ),
+        pytest.param(
+            'nmae="a", unplayed="no", expires=0, pace="slow"',
+            "does not know nmae (did you mean name?), but name, *, pace; takes error, warn, "
+            "ignore as unplayed=; takes a number of days as expires=; takes instant or recorded "
+            "as pace=",
+            id="everything",
+        ),
         pytest.param('"a", "b"', "takes one name", id="two-names"),
         pytest.param('path="nowhere.yaml"', "where no file is", id="missing-path"),
     ],
@@ -140,3 +151,19 @@ def test_a_name_may_be_given_without_its_key(project: Project) -> None:
     )
 
     project.run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("marker", ["live_only(True)", "requires_api_key(reason='no key')"])
+def test_a_marker_that_takes_nothing_says_so(project: Project, marker: str) -> None:
+    project.test_file(
+        f"""
+        @pytest.mark.{marker}
+        async def test_it(claude):
+            pass
+        """
+    )
+
+    result = project.run()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"the marker {marker} takes nothing"])

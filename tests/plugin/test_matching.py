@@ -102,7 +102,13 @@ def test_a_test_that_leaves_out_otherwise_than_its_cassette_says_is_told(
 @pytest.mark.parametrize(
     ("mark", "told"),
     [
-        ("match='dats'", "cannot leave out 'dats'; it knows dates, durations, hashes, uuids,"),
+        (
+            "match=['dats', 'uuids', 'tickets']",
+            (
+                "cannot leave out 'dats' (did you mean dates?), 'tickets'; it knows dates, "
+                "durations, hashes, uuids,"
+            ),
+        ),
         ("match='$..x'", "is no JSON path that can be left out"),
         ("match=3", "takes names, JSON paths and matchers as match="),
     ],
@@ -170,6 +176,54 @@ def test_folders_ids_and_times_of_the_run_are_others_in_each_run(project: Projec
     assert str(project.path) not in written
 
 
+def test_names_that_tempfile_draws_are_others_in_each_run(project: Project) -> None:
+    project.test_file(
+        """
+        import tempfile
+        from pathlib import Path
+        from tempfile import mkdtemp
+
+        async def test_it(claude, scripted_claude, tmp_path):
+            scripted_claude.improvise()
+            with tempfile.TemporaryDirectory() as first, tempfile.NamedTemporaryFile() as file:
+                second = mkdtemp(prefix="agent-", dir=tmp_path)
+                names = [Path(each).name for each in (first, second, file.name)]
+            await ask(claude, f"of {names[0]} and {names[1]}")
+            await ask(claude, f"of {names[2]}, and of {names[0]}/notes.txt")
+        """
+    )
+
+    project.run(*_RECORD).assert_outcomes(passed=1)
+    project.run().assert_outcomes(passed=1)
+
+    assert sorted(load(project.path / "cassettes/test_it/test_it.yaml").volatile.ids) == [
+        "this-run-1",
+        "this-run-tmp-1",
+        "this-run-tmp-2",
+    ]
+
+
+def test_a_temporary_name_that_is_taken_for_another_one_misses(project: Project) -> None:
+    source = """
+        import tempfile
+        from pathlib import Path
+
+        async def test_it(claude, scripted_claude, tmp_path):
+            scripted_claude.improvise()
+            names = [Path(tempfile.mkdtemp(dir=tmp_path)).name for _ in "12"]
+            await ask(claude, f"of {names[0]} and {names[1]}")
+            await ask(claude, f"of {names[WHICH]}")
+        """
+    project.test_file(source.replace("WHICH", "0"))
+    project.run(*_RECORD).assert_outcomes(passed=1)
+
+    project.test_file(source.replace("WHICH", "1"))
+    result = project.run()
+
+    result.assert_outcomes(failed=1)
+    assert "this-run-tmp-1" in str(result.stdout)
+
+
 _CONCURRENT = """
     from pathlib import Path
     from mnemosyne_core.lane import Lane, entered
@@ -213,3 +267,36 @@ def test_identical_concurrent_requests_get_their_own_answers_under_every_schedul
     result.stdout.no_fnmatch_line("*unplayed*")
     answers = project.path.joinpath("answers.txt").read_text()
     assert len(set(re.findall(r"yes \d", answers))) == 6
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (
+            "daets",
+            "*mnemosyne_match: matching cannot leave out 'daets' (did you mean dates?); it *",
+        ),
+        ("$..x", "*mnemosyne_match: '$..x' is no JSON path*"),
+        ("Tickets", "*'Tickets' (did you mean tickets?); it knows case, dates,*"),
+    ],
+)
+def test_a_setting_that_leaves_out_what_nobody_declares_stops_the_run(
+    project: Project, setting: str, told: str
+) -> None:
+    project.pytester.makeconftest(_TICKET)
+    project.test_file(_asking("Hi."))
+
+    result = project.run("-o", f"mnemosyne_match={setting}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])
+    result.stdout.no_fnmatch_line("*test_it*")
+
+
+def test_so_it_does_where_workers_run_the_tests(project: Project) -> None:
+    project.test_file(_asking("Hi."))
+
+    result = project.run("-p", "xdist", "-n2", "-o", "mnemosyne_match=daets")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*mnemosyne_match: matching cannot leave out 'daets' *"])

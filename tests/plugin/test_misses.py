@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from tests.plugin.project import Project
@@ -497,3 +499,32 @@ def test_a_skipped_test_does_not_open_its_cassette(project: Project) -> None:
     )
 
     project.run().assert_outcomes(skipped=1)
+
+
+def test_the_command_that_a_miss_names_records_what_was_missed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.test_file(
+        """
+        @pytest.fixture
+        def script(scripted_claude):
+            return scripted_claude
+
+        @pytest.mark.parametrize("what", ["it's [new] $HOME"])
+        async def test_it(claude, script, what):
+            script.reply("yes")
+            assert await ask(claude, what) == "yes"
+        """
+    )
+    below = project.path / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    missed = project.run("..")
+    missed.assert_outcomes(failed=1)
+    (told,) = {line for line in missed.outlines if line.startswith("  record: ")}
+
+    command, *args = shlex.split(told.removeprefix("  record: "))
+
+    assert command == "pytest"
+    project.run(*args).assert_outcomes(passed=1)
+    project.run("..").assert_outcomes(passed=1)

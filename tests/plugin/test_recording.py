@@ -47,22 +47,12 @@ def test_recording_says_what_was_recorded_and_where_from(project: Project) -> No
     assert {"pytest-mnemosyne", "anthropic", "anthropic-version"} == set(recorded.versions)
 
 
-@pytest.mark.parametrize(
-    ("ending", "outcome"),
-    [
-        pytest.param("assert False", {"failed": 1}, id="failed"),
-        pytest.param('pytest.skip("enough")', {"skipped": 1}, id="skipped"),
-        pytest.param('pytest.xfail("as expected")', {"xfailed": 1}, id="xfailed"),
-    ],
-)
-def test_a_test_that_does_not_pass_writes_no_cassette_and_says_what_is_kept(
-    project: Project, ending: str, outcome: dict[str, int]
-) -> None:
-    project.test_file(f"{GREETING}        {ending}\n")
+def test_a_test_that_fails_writes_no_cassette_and_says_what_is_kept(project: Project) -> None:
+    project.test_file(f"{GREETING}        assert False\n")
 
     result = project.run(*RECORD)
 
-    result.assert_outcomes(**outcome)
+    result.assert_outcomes(failed=1)
     assert cassettes_of(project) == []
     result.stdout.fnmatch_lines(
         [
@@ -274,13 +264,26 @@ def test_any_recording_can_be_played_by_its_path(project: Project) -> None:
         @pytest.mark.claude_cassette(path="foreign.yaml")
         async def test_it(claude):
             assert await ask(claude, "known") == "from elsewhere"
+
+        @pytest.mark.claude_cassette(path="foreign.yaml", unplayed="ignore")
+        async def test_more(claude):
+            await ask(claude, "new")
         """
     )
     before = (project.path / "foreign.yaml").read_bytes()
 
-    project.run().assert_outcomes(passed=1)
-    project.run(*RERECORD).assert_outcomes(passed=1)
+    project.run("-k", "not more").assert_outcomes(passed=1, deselected=1)
+    result = project.run(*RERECORD)
 
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            (
+                "*record:  mnemosyne cassettes import foreign.yaml -o foreign-mnemosyne.yaml, name "
+                "that file in the marker, and then pytest test_it.py::test_more *=record*"
+            )
+        ]
+    )
     assert (project.path / "foreign.yaml").read_bytes() == before
 
 
@@ -494,6 +497,130 @@ def test_a_role_that_nobody_has_is_told(project: Project) -> None:
     result = project.run(*RERECORD, "--mnemosyne-lane=executer")
 
     result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["mnemosyne: --mnemosyne-lane=executer: no agent of this role was recorded"]
+        [
+            (
+                "mnemosyne: --mnemosyne-lane=executer: nothing was recorded for this role and no "
+                "cassette of this run holds it, so the run has failed; they hold no agent's calls"
+            )
+        ]
     )
+
+
+IN_A_ROLE = """
+    from mnemosyne_core.lane import Lane, entered
+
+    @pytest.mark.parametrize("agent", ["executor/sub-1", "reviewer"])
+    async def test_it(claude, scripted_claude, agent):
+        scripted_claude.reply("one")
+        with entered(Lane(agent)):
+            await ask(claude, "Go on.")
+"""
+
+
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.slow)])
+def test_a_role_that_nobody_has_is_told_beside_those_that_there_are_and_fails_the_run(
+    project: Project, workers: tuple[str, ...]
+) -> None:
+    project.test_file(IN_A_ROLE)
+    project.run(*RECORD).assert_outcomes(passed=2)
+
+    run = project.run_apart if workers else project.run
+    result = run(*workers, *RERECORD, "--mnemosyne-lane=revewer")
+
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            (
+                "mnemosyne: --mnemosyne-lane=revewer (did you mean reviewer?): nothing *; they "
+                "hold executor, reviewer"
+            )
+        ]
+    )
+
+
+def test_a_role_that_has_nothing_new_to_record_fails_no_run(project: Project) -> None:
+    project.test_file(IN_A_ROLE)
+    project.run(*RECORD).assert_outcomes(passed=2)
+
+    result = project.run(*RECORD, "--mnemosyne-lane=reviewer")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["mnemosyne: --mnemosyne-lane=reviewer: no agent of this role was recorded"]
+    )
+
+
+def test_a_role_that_is_recorded_for_the_first_time_fails_no_run(project: Project) -> None:
+    project.test_file(IN_A_ROLE)
+
+    result = project.run(*RECORD, "-k", "reviewer", "--mnemosyne-lane=reviewer")
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*--mnemosyne-lane*")
+
+
+@pytest.mark.parametrize("mode", ["record", "rerecord"])
+def test_a_cassette_of_a_newer_release_is_not_written_over(project: Project, mode: str) -> None:
+    path = project.path / "cassettes" / "test_it" / "test_it.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("mnemosyne: 9\nof: a newer release\n", encoding="utf-8")
+    project.test_file(GREETING)
+
+    result = project.run(f"--mnemosyne-mode={mode}", "--mnemosyne-upstream=scripted")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            (
+                f"{path} is a cassette of format 9, * upgrade pytest-mnemosyne to a version that "
+                "writes format 9, or remove the file and record it in format 1"
+            )
+        ]
+    )
+    assert path.read_text(encoding="utf-8") == "mnemosyne: 9\nof: a newer release\n"
+
+
+@pytest.mark.parametrize("mode", ["record", "rerecord"])
+def test_a_file_that_never_was_a_cassette_is_not_written_over(project: Project, mode: str) -> None:
+    path = project.path / "package.json"
+    path.write_text('{"name": "web"}\n', encoding="utf-8")
+    project.test_file(
+        """
+        @pytest.mark.claude_cassette(path="package.json")
+        async def test_it(claude, scripted_claude):
+            scripted_claude.reply("one")
+            await ask(claude, "first")
+        """
+    )
+
+    result = project.run(f"--mnemosyne-mode={mode}", "--mnemosyne-upstream=scripted")
+
+    result.assert_outcomes(errors=1)
+    assert "is this a cassette? name a file that a recording has written" in str(result.stdout)
+    assert path.read_text(encoding="utf-8") == '{"name": "web"}\n'
+
+
+@pytest.mark.parametrize("ending", ["pytest.xfail('known')", "pytest.skip('for now')", "assert 0"])
+def test_what_a_test_asks_before_it_ends_as_it_is_meant_to_is_kept(
+    project: Project, ending: str
+) -> None:
+    mark = "@pytest.mark.xfail" if ending.startswith("assert") else ""
+    project.test_file(
+        f"""
+        {mark}
+        async def test_it(claude, scripted_claude):
+            scripted_claude.reply("one")
+            await ask(claude, "first")
+            {ending}
+        """
+    )
+
+    recorded = project.run("--mnemosyne-mode=record", "--mnemosyne-upstream=scripted")
+    replayed = project.run()
+
+    for result, word in ((recorded, "1 recorded"), (replayed, "1 played")):
+        result.assert_outcomes(skipped="skip" in ending, xfailed="skip" not in ending)
+        assert word in str(result.stdout)

@@ -193,7 +193,8 @@ def test_every_loop_scope_can_be_virtual_with_our_fixtures_on_it(
         ),
         pytest.param(
             "@pytest.mark.virtual_time(until=5)\nasync def test_it(): pass",
-            "the marker virtual_time(until=5) takes hold_s, until_s, steps, leaves, each by name",
+            "the marker virtual_time(until=5) does not know until (did you mean until_s?), but "
+            "hold_s, until_s, steps, leaves",
             id="unknown setting",
         ),
         pytest.param(
@@ -205,6 +206,12 @@ def test_every_loop_scope_can_be_virtual_with_our_fixtures_on_it(
             "@pytest.mark.schedules(policy='best')\nasync def test_it(): pass",
             "the marker schedules(policy='best') has the policies random, pct, exhaustive",
             id="unknown policy",
+        ),
+        pytest.param(
+            "@pytest.mark.schedules(50, polcy='pct')\nasync def test_it(): pass",
+            "the marker schedules(50, polcy='pct') does not know polcy (did you mean policy?), "
+            "but n, policy; takes n, policy, each by name",
+            id="everything wrong",
         ),
         pytest.param(
             "@pytest.mark.schedules(n=0)\nasync def test_it(): pass",

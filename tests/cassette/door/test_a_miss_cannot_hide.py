@@ -57,7 +57,7 @@ def cassette(tmp_path: Path, told: list[Miss]) -> Cassette:
         mode=RecordMode.REPLAY,
         loader=lambda _: file,
         on_miss=told.append,
-        command=COMMAND,
+        command=lambda _: COMMAND,
     )
 
 

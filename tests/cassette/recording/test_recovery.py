@@ -15,6 +15,7 @@ from pytest_mnemosyne.cassette import (
     Journal,
     Recorded,
     Redactor,
+    UnknownFormatError,
     journals,
     load,
     recover,
@@ -42,12 +43,18 @@ def questions(path: Path) -> list[str]:
 def left(tmp_path: Path) -> Left:
     """Leave a journal behind, of the given hour, for one cassette."""
 
-    def leave(*interactions: Interaction, hour: int = 0, name: str = "test_x") -> None:
+    def leave(
+        *interactions: Interaction,
+        hour: int = 0,
+        name: str = "test_x",
+        loosened: tuple[str, ...] = (),
+    ) -> None:
         journal = Journal(
             tmp_path,
             cassette=tmp_path / f"{name}.yaml",
             recorded=Recorded(source="api", at=datetime(2026, 1, 1, hour, tzinfo=UTC), test=name),
             redactor=Redactor(),
+            loosened=loosened,
         )
         for number, each in enumerate(interactions):
             journal.append(number, each)
@@ -92,6 +99,47 @@ def test_of_several_tries_the_latest_counts_and_an_older_one_adds_what_it_lacks(
     assert questions(path) == ["one", "two", "three"]
     answers = [each.response.body for each in load(path).interactions if each.response]
     assert answers == [b'"new"', b'"new"', b'"old"']
+
+
+def test_the_cassette_says_what_the_test_of_its_latest_journal_does_not_compare(
+    left: Left, tmp_path: Path
+) -> None:
+    path = tmp_path / "test_x.yaml"
+    write(path, CassetteFile(interactions=(asked("one"),), loosened=("uuids",)))
+    left(asked("two"), hour=1, loosened=("hashes",))
+    left(asked("three"), hour=2, loosened=("dates", "$.metadata.user_id"))
+
+    recover(journals(tmp_path), existing=Existing.MERGE)
+
+    assert load(path).loosened == ("dates", "$.metadata.user_id")
+
+
+def test_a_cassette_that_is_not_to_be_written_over_keeps_its_journal_and_no_others(
+    left: Left, tmp_path: Path
+) -> None:
+    (tmp_path / "test_a.yaml").write_text("mnemosyne: 99\n", encoding="utf-8")
+    left(asked("one"), name="test_a")
+    left(asked("two"), name="test_b")
+
+    newer, fine = recover(journals(tmp_path), existing=Existing.MERGE)
+
+    assert isinstance(newer.problem, UnknownFormatError)
+    assert (newer.added, fine.added, fine.problem) == (0, 1, None)
+    assert [each.cassette for each in journals(tmp_path)] == [newer.cassette]
+
+
+def test_a_journal_that_is_gone_meanwhile_was_recovered_by_somebody_else(
+    left: Left, tmp_path: Path
+) -> None:
+    left(asked("one"), hour=1)
+    left(asked("two"), hour=2)
+    kept = journals(tmp_path)
+    kept[0].path.unlink()
+
+    (done,) = recover(kept)
+
+    assert done.added == 1
+    assert questions(done.cassette) == ["two"]
 
 
 def test_a_question_that_was_asked_twice_keeps_both_answers(left: Left, tmp_path: Path) -> None:
@@ -158,4 +206,4 @@ def test_what_its_writer_did_not_know_to_be_secret_can_be_taken_out_now(
 
     recover(journals(tmp_path), redactor=Redactor({"passphrase": "my-own-passphrase"}))
 
-    assert b"passphrase" not in (tmp_path / "test_x.yaml").read_bytes()
+    assert b"my-own-passphrase" not in (tmp_path / "test_x.yaml").read_bytes()
