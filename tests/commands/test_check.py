@@ -173,12 +173,12 @@ ONE = (
         ),
         pytest.param(
             f"{HEAD}parts: {{m1: a}}\n{ONE}".removesuffix("...\n"),
-            [":6: the file is cut off here; *"],
+            [":6: the file is cut off here"],
             id="cut-off",
         ),
         pytest.param(
             f"{HEAD}interactions: []\ninteractions: []\n...\n",
-            [":4: the key 'interactions' stands twice, here and in line 3; *"],
+            [":4: the key 'interactions' stands twice, here and in line 3"],
             id="twice",
         ),
         pytest.param(

@@ -564,7 +564,8 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(path: Path) -> None:
             load(path)
 
 
-def test_a_file_that_a_person_writes_needs_no_end(path: Path) -> None:
+def test_a_file_that_a_person_writes_needs_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
     path.write_text("mnemosyne: 1\ninteractions: []\n", encoding="utf-8")
 
     assert load(path).interactions == ()
