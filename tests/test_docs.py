@@ -18,7 +18,8 @@ fence                             what happens
 ================================  =====================================================
 
 A page's blocks run in order in one folder, as a reader would type them; those of an
-example's README in a copy of the example.
+example's README in a copy of the example. `pytest` runs in this process too, any other
+program in one of its own.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ PAGES = [
 CACHES = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
 PROGRAMS = {"cat", "mnemosyne", "pytest", "python"}
 COMMAND_S = 120.0
+AS_READERS_RUN_IT = ("-p", "no:recording", "-o", "asyncio_default_fixture_loop_scope=function")
+"""A reader has no pytest-recording; what pytest-asyncio asks to be set warns the run around it."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,6 +78,7 @@ class Reader:
         self.folder = folder
         self.pytester = pytester
         self.environment = _environment(folder)
+        pytester.syspathinsert(folder)
         self.unrun: set[str] = set()
         """Test files that the page has shown and that no pytest has run yet."""
 
@@ -105,11 +109,10 @@ class Reader:
         return printed
 
     def _pytest(self, arguments: list[str]) -> tuple[int, str]:
-        """Its exit code and output; in this process, as with programs of Python."""
-        self.pytester.syspathinsert(self.folder)
+        """Its exit code and output. In a process of its own each run would import the SDK."""
         environment = mock.patch.dict(os.environ, self.environment, clear=True)
         with contextlib.chdir(self.folder), environment:
-            ran = self.pytester.runpytest_inprocess("-p", "no:recording", *arguments)
+            ran = self.pytester.runpytest_inprocess(*AS_READERS_RUN_IT, *arguments)
         return ran.ret, "\n".join([*ran.outlines, *ran.errlines])
 
     def _process(self, program: str, arguments: list[str]) -> tuple[int, str]:
@@ -244,7 +247,9 @@ def _pattern(line: str) -> str:
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=str(page.relative_to(ROOT).with_suffix(""))) for page in PAGES]
 )
-def test_a_reader_can_do_what_the_page_says(page: Path, tmp_path: Path, pytester: pytest.Pytester) -> None:
+def test_a_reader_can_do_what_the_page_says(
+    page: Path, tmp_path: Path, pytester: pytest.Pytester
+) -> None:
     folder = tmp_path / "reader"
     if page in EXAMPLES:
         shutil.copytree(page.parent, folder, ignore=CACHES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from pytest_mnemosyne.simulation import VirtualLoop
@@ -17,7 +17,14 @@ from pytest_mnemosyne.strategies.stateful import (
     run_state_machine_as_test,
 )
 
-SETTINGS = settings(max_examples=150, stateful_step_count=4, derandomize=True, database=None)
+# The phase that explains a failure goes on from the simplest example to others.
+SETTINGS = settings(
+    max_examples=150,
+    stateful_step_count=4,
+    derandomize=True,
+    database=None,
+    phases=(Phase.generate, Phase.shrink),
+)
 
 
 def test_a_machine_runs_on_virtual_time() -> None:

@@ -287,10 +287,13 @@ class Supervisors(SimulatedStateMachine):
     async def teardown(self) -> None:  # type: ignore[override]
         if not hasattr(self, "root"):
             return
+        # What must never happen is still there at the end; also of a story that is thrown away.
+        self.check_what_was_told()
         if not self.model.is_down:
             self.model.stop()
             await self.root.stop()
         await self.compare()
+        self.check_what_was_told()
         assert not self.root.is_running
         for ear in self.ears:
             ear.event.set()
@@ -332,6 +335,8 @@ class Supervisors(SimulatedStateMachine):
         assert self.root.failure is None or isinstance(self.root.failure, RestartIntensityError)
         for supervisor in self.model.supervisors():
             assert seen(self.real(supervisor)) == expected(self.model, supervisor)
+
+    def check_what_was_told(self) -> None:
         check_history(
             self.recorder.events,
             supervisors=self.promises,
