@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         recover,
     )
     from pytest_mnemosyne.cassette._redaction import Redactor
+    from pytest_mnemosyne.cassette._renewal import renewed
     from pytest_mnemosyne.cassette._sameness import are_same
     from pytest_mnemosyne.cassette._vcr_serializer import VcrpySerializer
     from pytest_mnemosyne.cassette._vcrpy_beside import beside, same_question
@@ -194,6 +195,7 @@ __all__ = [
     "read_value",
     "recover",
     "remove",
+    "renewed",
     "same_question",
     "split_url",
     "stored_form",
@@ -259,6 +261,7 @@ if not TYPE_CHECKING:
             "read_leftovers": "pytest_mnemosyne.cassette._leftovers",
             "read_value": "pytest_mnemosyne.cassette._answers",
             "remove": "pytest_mnemosyne.cassette._leftovers",
+            "renewed": "pytest_mnemosyne.cassette._renewal",
             "trim": "pytest_mnemosyne.cassette._leftovers",
             "write_leftovers": "pytest_mnemosyne.cassette._leftovers",
         },

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_mnemosyne.cassette._contents import NO_STAND_INS, CassetteFile
@@ -27,6 +27,9 @@ _OF_THE_DAY: Final = frozenset({"request-id", "retry-after", "retry-after-ms"})
 _RATE_LIMITS: Final = "anthropic-ratelimit-"
 
 _ID: Final = re.compile(r"[A-Za-z]+_[0-9A-Za-z_-]+")
+_NAME: Final = re.compile(rb"(?<![0-9A-Za-z_-])[A-Za-z]+_[0-9A-Za-z_-]+")
+"""What may be an id, wherever it stands."""
+
 _CUSTOM_ID: Final = "custom_id"
 """Under this name stands what the user has chosen."""
 
@@ -39,7 +42,10 @@ _DATE: Final = re.compile(
 
 
 def are_same(one: CassetteFile, other: CassetteFile) -> bool:
-    """Whether nothing is new in the later of two recordings."""
+    """Whether nothing is new in the later of two recordings.
+
+    Of several tests that share a cassette, which one has recorded last is nothing new.
+    """
     return _plain(one) == _plain(other)
 
 
@@ -100,12 +106,47 @@ def minted_at(value: object, where: Where = ()) -> Iterator[tuple[Where, str]]:
                 yield from minted_at(each, (*where, name))
 
 
+class Renaming:
+    """What the ids that Claude minted in a later recording were called in the earlier one."""
+
+    def __init__(self) -> None:
+        self._earlier: dict[bytes, bytes] = {}
+
+    def learn(self, earlier: Interaction, later: Interaction) -> None:
+        """Two answers stand for each other: so do the ids in them, kind by kind in order."""
+        known = _by_kind(earlier)
+        for kind, ids in _by_kind(later).items():
+            for new, old in zip(ids, known.get(kind, ()), strict=False):
+                self._earlier.setdefault(new.encode(), old.encode())
+
+    def spellings(self, request: Request) -> Iterator[Request]:
+        """A request as it is, and as it would have been in the earlier recording."""
+        yield request
+        url = _bytes(request.url)
+        named = self._in(url), self._in(request.body)
+        if named != (url, request.body):
+            yield replace(request, url=named[0].decode("utf-8", "surrogatepass"), body=named[1])
+
+    def _in(self, data: bytes) -> bytes:
+        if not self._earlier:
+            return data
+        return _NAME.sub(lambda each: self._earlier.get(each[0], each[0]), data)
+
+
+def _by_kind(interaction: Interaction) -> dict[str, list[str]]:
+    """The ids that Claude minted in an answer, by their kind, each once."""
+    found: dict[str, list[str]] = {}
+    for each in dict.fromkeys(_minted_in(interaction)):
+        found.setdefault(id_kind(each), []).append(each)
+    return found
+
+
 def _plain(file: CassetteFile) -> CassetteFile:
     """The file without what every recording has anew."""
     recorded = file.recorded
     if recorded is not None:
-        recorded = replace(recorded, at=None, versions=dict(recorded.versions))
-    names = _Names.of(file.interactions)
+        recorded = replace(recorded, at=None, test=None, versions=dict(recorded.versions))
+    names = _Names(file.interactions)
     return replace(
         file,
         recorded=recorded,
@@ -114,35 +155,45 @@ def _plain(file: CassetteFile) -> CassetteFile:
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _Names:
-    """Counts ids in place of naming them."""
+    """Counts ids in place of naming them.
 
-    minted: re.Pattern[bytes]
-    counted: dict[bytes, bytes]
+    One id may be minted twice, by scripts that begin anew for each test that shares the
+    file; who names it means the last time.
+    """
 
-    @classmethod
-    def of(cls, interactions: Iterable[Interaction]) -> _Names:
-        counted: dict[bytes, bytes] = {}
+    def __init__(self, interactions: Sequence[Interaction]) -> None:
+        """The ids of one file."""
+        self._names: dict[bytes, bytes] = {}
         kinds = set()
         for one in interactions:
-            for each in minted_ids(one.response.body) if one.response is not None else ():
+            for each in _minted_in(one):
                 kinds.add(id_kind(each))
-                counted.setdefault(each.encode(), b"#%d" % len(counted))
+                # For who names it before: another agent, whose calls stand first.
+                self._names.setdefault(each.encode(), b"#%d" % len(self._names))
         listed = "|".join(sorted(kinds)) or "(?!)"
         pattern = rf"(?<![0-9A-Za-z_-])(?:{listed})_[0-9A-Za-z_-]+"
-        return cls(re.compile(pattern.encode()), counted)
+        self._id = re.compile(pattern.encode())
+        self._count = 0
+        self._own: dict[bytes, bytes] = {}
 
     def of_interaction(self, one: Interaction) -> Interaction:
+        """An exchange; the earlier ones of its file have been given."""
+        request = self._of_request(one.request)
+        named = {*self._id.findall(one.request.body), *self._id.findall(_bytes(one.request.url))}
+        for each in dict.fromkeys(_minted_in(one)):
+            if each.encode() not in named:
+                self._names[each.encode()] = b"@%d" % self._count
+                self._count += 1
         return replace(
             one,
             took_s=0.0,
-            request=self._of_request(one.request),
+            request=request,
             response=None if one.response is None else self._of_response(one.response),
         )
 
     def _of_request(self, request: Request) -> Request:
-        url = self._in(request.url.encode("utf-8", "surrogatepass"))
+        url = self._in(_bytes(request.url))
         return replace(
             request, url=url.decode("utf-8", "surrogatepass"), body=self._in(request.body)
         )
@@ -159,8 +210,15 @@ class _Names:
         )
 
     def _in(self, data: bytes) -> bytes:
-        data = self.minted.sub(lambda each: self.counted.get(each[0], each[0]), data)
+        data = self._id.sub(lambda each: self._names.get(each[0], each[0]), data)
         # In which order a run mints its own ids may be chance.
-        return ID.sub(
-            lambda each: self.counted.setdefault(each[0], b"#%d" % len(self.counted)), data
-        )
+        return ID.sub(lambda each: self._own.setdefault(each[0], b"~%d" % len(self._own)), data)
+
+
+def _minted_in(interaction: Interaction) -> Iterator[str]:
+    """The ids that Claude minted in the answer, if there is one."""
+    return minted_ids(interaction.response.body if interaction.response is not None else b"")
+
+
+def _bytes(url: str) -> bytes:
+    return url.encode("utf-8", "surrogatepass")

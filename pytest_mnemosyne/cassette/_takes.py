@@ -63,7 +63,6 @@ class Takes:
         mode: RecordMode,
         role: str | None = None,
         journal: Keeps | None = None,
-        has_anew: Callable[[Path], bool] | None = None,
         loosening: Loosening = EXACTLY,
     ) -> None:
         """Nothing is recorded yet; for the arguments see `Cassette`."""
@@ -71,7 +70,6 @@ class Takes:
         self._mode = mode
         self._role = role
         self._journal = journal
-        self._has_anew = has_anew
         self._loosening = loosening
         self._before: CassetteFile | None = None
         self._recordings: list[Recording] = []
@@ -173,12 +171,7 @@ class Takes:
     def _merged(
         self, there: Sequence[Interaction], asked: Sequence[Interaction], found: list[Interaction]
     ) -> tuple[Interaction, ...]:
-        assert self._path is not None
         before = self._before.interactions if self._before is not None else ()
-        is_late = self._has_anew is not None and self._has_anew(self._path)
-        if is_late and self._mode is RecordMode.RERECORD:
-            # What another test of this run has recorded is not to be replaced.
-            return self._adding(there, before=(), replaced=(), asked=asked, recorded=found)
         replaced = [each for each in before if self.replaces(each)]
         return self._adding(there, before=before, replaced=replaced, asked=asked, recorded=found)
 

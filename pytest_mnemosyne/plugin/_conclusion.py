@@ -93,7 +93,7 @@ def conclude(
         record.notes += notes_on_loss(record.nodeid, cassette)
     attach(
         report,
-        mode=cassette.mode.value,
+        mode=settings.mode.name if cassette.mode.writes else cassette.mode.value,
         counts=counts,
         violations=violations,
         notes=record.notes,
@@ -135,6 +135,7 @@ def conclude_run(run: Run, session: pytest.Session) -> None:
         is_green=session.exitstatus == pytest.ExitCode.OK,
         is_own=run.is_own_cassette,
         keep_at=lambda: _keep_at(run.config),
+        superseded=run.folder.left if run.folder is not None else None,
     )
     run.summary.left_over = result
     # Not counted test by test: what one leaves of a shared cassette another one asks for.

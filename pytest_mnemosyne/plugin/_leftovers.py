@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
@@ -146,6 +146,7 @@ class RunLeftovers:
         is_green: bool,
         is_own: Callable[[Path], bool],
         keep_at: Callable[[], Path | None],
+        superseded: Callable[[Path], list[InteractionId]] | None = None,
     ) -> Result:
         """Judge what the run has left over; remove it, if that was asked for.
 
@@ -154,6 +155,8 @@ class RunLeftovers:
             is_own: Whether a file is a cassette of this project's.
             is_green: Whether everything has passed.
             keep_at: The file that says later what was left over; only a full run knows.
+            superseded: What a shared cassette that was recorded anew holds from before, because
+                some test might still ask for it.
         """
         result = Result()
         is_full = partial_because is None
@@ -167,6 +170,8 @@ class RunLeftovers:
             shared = self._left_over(is_shared=True)
             result.unplayed += sum(map(len, shared.values()))
             unplayed |= shared
+        if is_full and is_green and superseded is not None:
+            self._remove_superseded(result, superseded)
         if self._trims:
             self._trim(result, unplayed, partial_because=partial_because, is_green=is_green)
             if is_green:
@@ -182,15 +187,15 @@ class RunLeftovers:
 
     def _left_over(self, *, is_shared: bool) -> dict[Path, list[Call]]:
         """The calls that no test asked for, by cassette; where a test tells nothing, none."""
-        found = {}
+        found = {path: _in_all(lists) for path, lists in self._told(is_shared=is_shared)}
+        return {path: calls for path, calls in found.items() if calls}
+
+    def _told(self, *, is_shared: bool) -> Iterator[tuple[Path, list[list[Call]]]]:
+        """The cassettes all of whose tests tell what they did not ask for, and what that is."""
         for path, tests in self._opened.items():
-            if any(each["is_shared"] for each in tests) is not is_shared:
-                continue
-            lists = [each["unplayed"] for each in tests]
-            calls = _in_all([each for each in lists if each is not None])
-            if calls and None not in lists:
-                found[path] = calls
-        return found
+            lists = [each["unplayed"] for each in tests if each["unplayed"] is not None]
+            if len(lists) == len(tests) and is_shared is any(each["is_shared"] for each in tests):
+                yield path, lists
 
     def _left_by_their_tests(self) -> int:
         """How many calls are left in cassettes that one test alone has."""
@@ -215,6 +220,15 @@ class RunLeftovers:
 
     # --- removing it ---------------------------------------------------------------------
 
+    def _remove_superseded(
+        self, result: Result, superseded: Callable[[Path], list[InteractionId]]
+    ) -> None:
+        """Complete the recording: all tests were asked, so none will ask for what is left."""
+        for path, _ in self._told(is_shared=True):
+            names = superseded(path)
+            if names:
+                self._trim_one(result, path, names)
+
     def _trim(
         self,
         result: Result,
@@ -226,17 +240,11 @@ class RunLeftovers:
         if not is_green:
             result.notes.append("nothing was trimmed, because not everything has passed")
             return
-        from pytest_mnemosyne.cassette import CassetteFileError, remove, trim
+        from pytest_mnemosyne.cassette import remove
 
         for path, calls in unplayed.items():
-            try:
-                removed = trim(path, (name for name, *_ in calls))
-            except (OSError, CassetteFileError) as error:
-                result.notes.append(f"{self._shown(path)} could not be trimmed: {error}")
-                continue
-            if removed:
+            if self._trim_one(result, path, (name for name, *_ in calls)):
                 result.unasked.pop(path, None)
-            result.notes.append(self._trimmed(path, removed))
         for path in result.orphans:
             try:
                 remove(path)
@@ -250,6 +258,18 @@ class RunLeftovers:
                 "nothing was trimmed: what several tests share, or none has, is left alone when "
                 f"not every test has run ({partial_because})"
             )
+
+    def _trim_one(self, result: Result, path: Path, names: Iterable[InteractionId]) -> bool:
+        """Remove calls from a cassette, and note what came of it; whether any were removed."""
+        from pytest_mnemosyne.cassette import CassetteFileError, trim
+
+        try:
+            removed = trim(path, names)
+        except (OSError, CassetteFileError) as error:
+            result.notes.append(f"{self._shown(path)} could not be trimmed: {error}")
+            return False
+        result.notes.append(self._trimmed(path, removed))
+        return removed > 0
 
     def _trimmed(self, path: Path, removed: int) -> str:
         if not removed:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_mnemosyne.cassette import CassetteFile, Interaction, load, write
+from pytest_mnemosyne.cassette import CassetteFile, Interaction, Recorded, load, write
 from pytest_mnemosyne.cassette._sameness import are_same, minted_ids
 
 from ._make import compact, event, interaction
@@ -135,6 +135,34 @@ def test_in_which_order_a_run_minted_its_own_ids_is_nothing_new() -> None:
 
     assert are_same(named(1, 2), named(2, 1))
     assert not are_same(named(1, 2), named(1, 1))
+
+
+def test_ids_of_scripts_that_begin_anew_are_those_of_the_test_that_names_them() -> None:
+    def of_two(first: str, second: str) -> CassetteFile:
+        return file(*conversation(first), *conversation(second))
+
+    assert are_same(of_two("1", "1"), of_two("1", "2"))
+    assert not are_same(of_two("1", "2"), file(*conversation("1"), *conversation("2")[1:]))
+
+
+def test_an_id_that_an_answer_repeats_is_the_one_that_was_asked_for() -> None:
+    def asking(batch: str, answered: str) -> CassetteFile:
+        url = f"https://api.anthropic.com/v1/messages/batches/{batch}"
+        return file(
+            interaction({}, {"id": batch}),
+            interaction({}, {"id": answered}, url=url),
+        )
+
+    assert are_same(asking("msgbatch_1", "msgbatch_1"), asking("msgbatch_2", "msgbatch_2"))
+    assert not are_same(asking("msgbatch_1", "msgbatch_1"), asking("msgbatch_1", "msgbatch_2"))
+
+
+def test_which_of_several_tests_has_recorded_last_is_nothing_new() -> None:
+    one, other = (Recorded(source="scripted", test=f"test_it.py::test_{name}") for name in "ab")
+    there = file(*conversation("1"))
+
+    assert are_same(replace(there, recorded=one), replace(there, recorded=other))
+    assert not are_same(replace(there, recorded=one), replace(there, recorded=None))
 
 
 def test_minted_ids_are_those_of_the_api_in_order() -> None:

@@ -89,10 +89,8 @@ Record = Callable[..., Cassette]
 def recorded(tmp_path: Path) -> Record:
     """Open a cassette, the same file each time, and ask it; what is not there is recorded."""
 
-    def record(
-        *asked: str, mode: RecordMode = RecordMode.RECORD, has_anew: bool = False
-    ) -> Cassette:
-        cassette = Cassette(tmp_path / "shared.yaml", mode=mode, has_anew=lambda _: has_anew)
+    def record(*asked: str, mode: RecordMode = RecordMode.RECORD) -> Cassette:
+        cassette = Cassette(tmp_path / "shared.yaml", mode=mode)
         cassette.read()
         for question in asked:
             writer.ask(cassette, question)
@@ -139,18 +137,6 @@ def test_recording_anew_replaces_what_was_there_and_not_what_came_since(recorded
     second.save()
 
     assert in_file(second) == ["a", "b"]
-
-
-def test_who_comes_after_another_test_of_the_run_adds_to_what_that_has_recorded_anew(
-    recorded: Record,
-) -> None:
-    recorded("a", "old").save()
-    first = recorded("a", "old", mode=RecordMode.RERECORD)
-    second = recorded("b", mode=RecordMode.RERECORD, has_anew=True)
-    first.save()  # leaves the file as it was, so nothing but the run tells
-    second.save()
-
-    assert in_file(second) == ["a", "old", "b"]
 
 
 def test_a_damaged_file_is_repaired_by_recording_anew(recorded: Record, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def main(folder: Path, name: str, tests: int, calls: int) -> None:
     path = folder / "shared.yaml"
     for test in range(tests):
         recorded = Recorded(source="scripted", test=f"{name}-{test}")
-        journal = Journal(folder, cassette=path, recorded=recorded, redactor=Redactor())
+        journal = Journal(folder, cassette=path, recorded=recorded, redactor=Redactor)
         cassette = Cassette(path, mode=RecordMode.RECORD, journal=journal)
         for call in range(calls):
             ask(cassette, f"{name}-{test}-{call}")
