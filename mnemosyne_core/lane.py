@@ -5,7 +5,8 @@ as a context variable inside the process, as two headers through a gateway. Both
 headers are stripped before anything is stored or forwarded.
 
 A context variable follows `await`, tasks and `asyncio.to_thread`; it does not
-follow `loop.run_in_executor`.
+follow `loop.run_in_executor`. Where a request's lane may have been lost so, `is_lost`
+says it: to guess would be to mix up two agents.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import get_ident
 
 AGENT_HEADER = "x-mnemosyne-agent"
 ATTEMPT_HEADER = "x-mnemosyne-attempt"
@@ -43,11 +45,27 @@ current: ContextVar[Lane | None] = ContextVar("mnemosyne_lane", default=None)
 """The lane of the running code; `None` outside any agent."""
 
 
+_threads: dict[object, int] = {}
+"""For each lane that is entered now, the thread in which it was."""
+
+
 @contextmanager
 def entered(lane: Lane) -> Iterator[Lane]:
     """Make `lane` current for the block, and for every task started inside it."""
-    token = current.set(lane)
+    token, here = current.set(lane), object()
+    _threads[here] = get_ident()
     try:
         yield lane
     finally:
+        del _threads[here]
         current.reset(token)
+
+
+def is_lost() -> bool:
+    """Whether the running code has no lane and may be some agent's all the same.
+
+    So it is in a thread of its own while agents are there, which are all in other threads.
+    """
+    if not _threads or current.get() is not None:
+        return False
+    return get_ident() not in _threads.copy().values()

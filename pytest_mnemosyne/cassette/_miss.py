@@ -58,6 +58,9 @@ class Miss:
     command: str
     """The command that records the call; empty where nobody knows it."""
 
+    remedy: str = ""
+    """What to do where no recording helps; empty where one does."""
+
     @property
     def agent(self) -> str:
         """Who asked: the agent and its attempt, in words."""
@@ -90,7 +93,9 @@ class Miss:
             f"  agent:   {self.agent}",
             f"  call:    {self.call}",
             f"  why:     {self.words}",
-            f"  record:  {self.command or 'run this test in the mode record'}",
+            f"  instead: {self.remedy}"
+            if self.remedy
+            else f"  record:  {self.command or 'run this test in the mode record'}",
         ]
         lines += [f"  also:    {each}" for each in self.differences[1:]]
         lines.append(f"  cassette: {self.path} ({_counted(self.recorded, 'interaction')})")

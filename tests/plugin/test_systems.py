@@ -153,3 +153,33 @@ def test_a_bridge_can_be_had_before_its_agent_is_there(project: Project) -> None
     )
 
     project.run().assert_outcomes(passed=1)
+
+
+def test_a_thread_that_has_lost_its_agent_is_refused_in_every_mode(project: Project) -> None:
+    project.test_file(
+        """
+        import mnemosyne_core.lane
+
+        @pytest.mark.parametrize("keeps", [True, False], ids=["keeps", "loses"])
+        async def test_it(claude_sync, claude_cassette, scripted_claude, keeps):
+            scripted_claude.reply("yes")
+            loop = asyncio.get_running_loop()
+            with mnemosyne_core.lane.entered(mnemosyne_core.lane.Lane("executor")):
+                if keeps:
+                    await asyncio.to_thread(ask_sync, claude_sync, "one")
+                    assert [turn.agent for turn in claude_cassette.turns] == ["executor"]
+                else:
+                    await loop.run_in_executor(None, ask_sync, claude_sync, "one")
+        """
+    )
+
+    for args in (RECORD, ()):
+        result = project.run(*args)
+
+        result.assert_outcomes(passed=1, failed=1)
+        result.stdout.fnmatch_lines(
+            [
+                "*why:     agents are there, and the thread that asks does not say for which*",
+                "*instead: asyncio.to_thread keeps the agent, loop.run_in_executor and threads*",
+            ]
+        )
