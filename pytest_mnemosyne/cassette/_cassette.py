@@ -55,10 +55,10 @@ class Cassette:
         command: Callable[[bool], str] = lambda _: "",
         redact: Callable[[bytes], bytes] | None = None,
         redactor: Callable[[], Redactor] | None = None,
+        on_key: Callable[[str, str], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
         role: str | None = None,
         journal: Keeps | None = None,
-        has_anew: Callable[[Path], bool] | None = None,
         loosening: Loosening = EXACTLY,
         folders: Folders = tuple,
         pace: Pace = Pace.INSTANT,
@@ -76,14 +76,14 @@ class Cassette:
                 whether the file is another recorder's, to which nothing is ever added.
             redact: Makes of a request's body what its recorder would have kept of it, where
                 that was not this project.
-            redactor: Makes what takes secrets out: of what is asked, as they were taken out of
+            redactor: Gives what takes secrets out: of what is asked, as they were taken out of
                 the file, and of what is told. By default everything that looks like a key.
+            on_key: Told the name and the value of each header that holds a client's key,
+                before its request is looked up.
             clock: Seconds, for the times of turns and chunks.
             role: The only role whose requests may be forwarded, and whose interactions may be
                 recorded anew; by default every one.
             journal: Keeps what is recorded until it is saved.
-            has_anew: Whether another test of this run has recorded the file anew already,
-                so that this one adds to it; asked while nobody else writes the file.
             loosening: What is not compared, besides what never is.
             folders: Says which folders of this run stand-ins are for.
             pace: When played answers arrive.
@@ -105,6 +105,9 @@ class Cassette:
         self._on_miss = on_miss
         self._command = command
         self._screen = Screen(redactor, redact)
+        self.on_key = on_key
+        """Is to be told every key that a client sends, by the header that holds it."""
+
         self._clock = clock
         self._budget = budget
         self._opened_s = clock()
@@ -115,7 +118,6 @@ class Cassette:
             mode=mode,
             role=role,
             journal=journal,
-            has_anew=has_anew,
             loosening=loosening,
         )
         self._turns: dict[int, Turn] = {}
@@ -139,7 +141,7 @@ class Cassette:
 
         Without secrets, as a file would hold them: what a test says of them may be printed.
         """
-        return [self._screen.turn(turn) for turn in self.wire_turns]
+        return self._screen.turns(self.wire_turns)
 
     @property
     def wire_turns(self) -> list[Turn]:
@@ -300,17 +302,45 @@ class Cassette:
 
     def overrun(self, request: Request, lane: Lane | None) -> CassetteMissError:
         """The miss of a client that reads on where the recorded one had stopped reading."""
-        miss = Miss(
-            request=request,
-            lane=lane,
-            path=self.path,
-            recorded=len(self._player.interactions) if self._player is not None else 0,
-            nearest=None,
-            differences=(),
+        return self._missed_for(
+            request,
+            lane,
             words="when this was recorded the client cancelled here, and now it reads on",
             command=self._command(self.is_foreign).replace("=record", "=rerecord"),
         )
-        return self.missed(miss)
+
+    def unowned(self, request: Request) -> CassetteMissError:
+        """The miss of a request that may be any agent's."""
+        return self._missed_for(
+            request,
+            None,
+            words="agents are there, and the thread that asks does not say for which of them",
+            remedy="asyncio.to_thread keeps the agent, loop.run_in_executor and threads do not "
+            "(run in contextvars.copy_context() there); mnemosyne_core.lane.entered names another",
+        )
+
+    def _missed_for(
+        self,
+        request: Request,
+        lane: Lane | None,
+        *,
+        words: str,
+        command: str = "",
+        remedy: str = "",
+    ) -> CassetteMissError:
+        return self.missed(
+            Miss(
+                request=request,
+                lane=lane,
+                path=self.path,
+                recorded=len(self._player.interactions) if self._player is not None else 0,
+                nearest=None,
+                differences=(),
+                words=words,
+                command=command,
+                remedy=remedy,
+            )
+        )
 
     def recording(
         self,

@@ -21,7 +21,7 @@ import re
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 GZIP: Final = b"\x1f\x8b\x08"
 """How gzip begins; the third byte is its one method."""
@@ -55,15 +55,21 @@ _FOLD_TABLE: Final = bytes.maketrans(b"".join(_FOLDS), b"".join(_FOLDS.values())
 _FOLDED: Final = re.compile(rb"[\\ \n\r\t]")
 
 _RUN_CHARS: Final = rb"[A-Za-z0-9+/_-]"
-_BREAKS: Final = rb"\\++[nr]|\\++(?=/)|[\r\n]+[ \t]*"
+_LINE_END: Final = rb"(?:\\++[nr]|[\r\n])++[ \t]*+"
+_BREAKS: Final = _LINE_END + rb"|\\++(?=/)"
 _RUN: Final = re.compile(_RUN_CHARS + rb"++(?:(?:" + _BREAKS + rb")" + _RUN_CHARS + rb"++)*+={0,2}")
 """Base64 in either alphabet, in lines as mail, JSON and YAML break it."""
 
 _BREAK: Final = re.compile(_BREAKS)
+_END_OF_LINE: Final = re.compile(_LINE_END)
+_NOTHING_BEHIND: Final = re.compile(_LINE_END + rb"|[\\\"'<]|\Z")
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
 
 _SHORTEST_RUN: Final = 8
 """In characters; no secret is so short that its base64 would be shorter."""
+
+_NARROWEST_LINE: Final = 60
+"""In characters. Ruby and Perl break base64 so, PEM at 64, and MIME at 76."""
 
 
 # --- escapes ---------------------------------------------------------------------------
@@ -253,11 +259,69 @@ def place_in_run(run: bytes, number: int) -> int:
     return place
 
 
-def base64_runs(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Every stretch that may be base64: its start, and itself."""
+def base64_runs(data: bytes) -> Iterator[tuple[int, bytes, list[tuple[int, bytes]]]]:
+    """Every stretch that may be base64: its start, itself, and the parts that are each one thing.
+
+    A run goes on over whatever breaks lines, so that nothing in it is overlooked. Whether the
+    next line belongs to the same base64 is another question: it does where the lines before
+    it are as long as each other and as encoders make them, and it is a line of its own. The
+    end of a part of a form and the words behind an unpadded text do not.
+    """
     for run in _RUN.finditer(data):
         if run.end() - run.start() >= _SHORTEST_RUN:
-            yield run.start(), run[0]
+            is_alone = _NOTHING_BEHIND.match(data, run.end()) is not None
+            parts = _parts(run[0], is_alone=is_alone)
+            yield run.start(), run[0], [each for each in parts if len(each[1]) >= _SHORTEST_RUN]
+
+
+def to_line_end(run: bytes, place: int) -> bytes:
+    """A run up to the end of the line that has this place in it."""
+    end = _END_OF_LINE.search(run, place)
+    return run if end is None else run[: end.start()]
+
+
+def _parts(run: bytes, *, is_alone: bool) -> Iterator[tuple[int, bytes]]:
+    """What of a run is one thing each: where it stands in it, and itself.
+
+    Args:
+        run: The run.
+        is_alone: Whether nothing stands behind it in its last line.
+    """
+    lines = _lines(run)
+    group: list[_Line] = []
+    for line in lines:
+        if group and not _goes_on(group, line, is_alone=is_alone or line is not lines[-1]):
+            yield group[0].start, run[group[0].start : group[-1].end]
+            group = []
+        group.append(line)
+    yield group[0].start, run[group[0].start : group[-1].end]
+
+
+class _Line(NamedTuple):
+    """A line of a run: where it is, and how many characters of base64 it has."""
+
+    start: int
+    end: int
+    width: int
+    is_boundary: bool
+    """Whether it begins as a line does that ends a part of a form."""
+
+
+def _lines(run: bytes) -> list[_Line]:
+    breaks = [found.span() for found in _END_OF_LINE.finditer(run)]
+    starts = [0, *(end for _, end in breaks)]
+    ends = [*(start for start, _ in breaks), len(run)]
+    return [
+        _Line(start, end, end - start - run.count(b"\\", start, end), run.startswith(b"--", start))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _goes_on(lines: list[_Line], line: _Line, *, is_alone: bool) -> bool:
+    """Whether the base64 of some lines goes on in the next."""
+    width = lines[0].width
+    is_full = lines[-1].width == width >= _NARROWEST_LINE and width % 4 == 0
+    return is_full and line.width <= width and is_alone and not line.is_boundary
 
 
 # --- gzip ------------------------------------------------------------------------------

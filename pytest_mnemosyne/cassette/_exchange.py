@@ -25,8 +25,10 @@ OWN_HEADERS = frozenset({AGENT_HEADER, ATTEMPT_HEADER})
 _RETRIES = "x-stainless-retry-count"
 _ENCODING = "content-encoding"
 
-READ_HEADERS = REQUEST_HEADERS | OWN_HEADERS | {_RETRIES, _ENCODING}
-"""The headers that a door has to hand over; keys and cookies are not among them."""
+_KEYS = ("x-api-key", "authorization", "proxy-authorization")
+
+READ_HEADERS = REQUEST_HEADERS | OWN_HEADERS | {_RETRIES, _ENCODING, *_KEYS}
+"""The headers that a door has to hand over; cookies are not among them, and keys end here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,13 @@ class Call:
     """Whether the client is the SDK, which tries a failed call again by itself."""
 
     def answer(self) -> Interaction | None:
-        """What the cassette answers; `None` where the request is to be forwarded."""
+        """What the cassette answers; `None` where the request is to be forwarded.
+
+        Raises:
+            CassetteMissError: It has no answer, or nobody knows which agent asks.
+        """
+        if self.lane is None and lanes.is_lost():
+            raise self.cassette.unowned(self.request)
         return self.cassette.answer(
             self.request, self.lane, tries=self.tries, injected=self.injected
         )
@@ -73,7 +81,8 @@ def call_of(
         cassette: Whose request it is.
         method: In any case.
         url: Absolute.
-        headers: Names in lower case; all but `READ_HEADERS` are left out of the request.
+        headers: Names in lower case; only those that a cassette keeps get into the request.
+            The keys among them are told to the cassette, and go no further.
         body: As sent.
     """
     found: dict[str, str] = {}
@@ -84,6 +93,10 @@ def call_of(
             kept.append(header)
         elif name in READ_HEADERS:
             found[name] = header[1]
+    if cassette.on_key is not None:
+        for name in _KEYS:
+            if name in found:
+                cassette.on_key(name, found[name])
     if found.get(_ENCODING) in ("gzip", "deflate"):
         body = _inflated(body)
     retries = found.get(_RETRIES, "0")

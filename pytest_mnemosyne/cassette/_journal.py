@@ -23,7 +23,7 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ class Journal:
         *,
         cassette: Path,
         recorded: Recorded,
-        redactor: Redactor,
+        redactor: Callable[[], Redactor],
         loosened: Sequence[str] = (),
     ) -> None:
         """A journal that has no file yet.
@@ -78,7 +78,8 @@ class Journal:
             cassette_dir: The folder of the cassettes; journals lie below it.
             cassette: The file that the exchanges are for.
             recorded: Where they come from.
-            redactor: Takes the run's secrets out.
+            redactor: Gives what takes the run's secrets out, those that came late too; asked
+                for each exchange.
             loosened: What the test does not compare, as the cassette's header is to say.
         """
         self.path: Path | None = None
@@ -135,7 +136,7 @@ class Journal:
     def _frame(self, number: int, interaction: Interaction) -> bytes:
         from pytest_mnemosyne.cassette._file import render, without_secrets
 
-        clean = without_secrets(self._cassette, (interaction,), self._redactor)
+        clean = without_secrets(self._cassette, (interaction,), self._redactor())
         document = render(CassetteFile(interactions=clean))
         self._check(document, "a lane")
         return b"--- # %d %d %08x\n%b" % (number, len(document), zlib.crc32(document), document)
@@ -184,7 +185,7 @@ class Journal:
         return head
 
     def _check(self, data: bytes, where: str) -> None:
-        leak = self._redactor.find(data)
+        leak = self._redactor().find(data)
         if leak is not None:
             raise SecretLeakError(path=self._cassette, secret=leak, where=where)
 

@@ -17,7 +17,7 @@ still found cannot be replaced, and whoever wanted to write it has to leave it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
@@ -52,8 +52,10 @@ class SecretFoundError(Exception):
 class Redactor:
     """Knows the run's secrets, finds them and takes them out."""
 
-    def __init__(self, secrets: Mapping[str, str] | None = None) -> None:
-        """Look for the values of `secrets` (name to value), and for what looks like a key.
+    def __init__(self, secrets: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
+        """Look for the values of `secrets`, and for what looks like a key.
+
+        A mapping from names to values, or pairs of them, where one name has had several values.
 
         Empty values are left out. The values appear in no error and no representation.
         Quotes, backslashes and blanks around a value are not looked for: in JSON they cannot
@@ -63,7 +65,7 @@ class Redactor:
         Raises:
             UsageError: A value is so short that it would be found everywhere.
         """
-        self._search = SecretSearch(secrets or {})
+        self._search = SecretSearch(secrets.items() if isinstance(secrets, Mapping) else secrets)
         self._marking: Marking = Named(self._search.find)
         # What goes into a journal goes into a cassette next, and again with each call that is
         # added to it.

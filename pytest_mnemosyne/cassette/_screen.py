@@ -6,8 +6,9 @@ shows is worked out when somebody looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pytest_mnemosyne.cassette._interaction import Request
@@ -28,50 +29,56 @@ class Screen:
         """Nothing is made yet.
 
         Args:
-            redactor: Makes what takes secrets out; by default everything that looks like a key.
+            redactor: Gives what takes secrets out, asked for each time, since a run comes to
+                know more of them; by default everything that looks like a key.
             redact: Makes of a request's body what its recorder would have kept of it, where
                 that was not this project.
         """
-        self._make_redactor = redactor or _default_redactor
+        self._redactor = redactor or cache(_default_redactor)
         self._redact = redact
-        self._redactor: Redactor | None = None
-        self._turns: dict[int, tuple[Turn, Turn]] = {}
+        self._turns: dict[int, tuple[Turn, Redactor, Turn]] = {}
 
     @property
     def redactor(self) -> Redactor:
         """What takes secrets out."""
-        if self._redactor is None:
-            self._redactor = self._make_redactor()
-        return self._redactor
+        return self._redactor()
 
     def as_kept(self, request: Request) -> Iterator[Request]:
         """The request as the file may hold it, the form that is written today first."""
         if self._redact is not None:
             yield replace(request, body=self._redact(request.body))
             return
-        kept = self.redactor.shown_request(request)
+        redactor = self.redactor
+        kept = redactor.shown_request(request)
         yield kept
         if (kept.url, kept.body) != (request.url, request.body):
-            yield self.redactor.older.shown_request(request)
+            yield redactor.older.shown_request(request)
 
     def asked(self, request: Request) -> Request:
         """A request that is as the file would hold it, to be told."""
         return request if self._redact is None else self.redactor.shown_request(request)
 
-    def turn(self, turn: Turn) -> Turn:
-        """The turn without secrets; the same one for the same turn."""
-        made, shown = self._turns.get(turn.number, (None, turn))
-        if made is not turn:
+    def turns(self, turns: Iterable[Turn]) -> list[Turn]:
+        """The turns without secrets; the same ones for the same turns and secrets."""
+        turns = list(turns)
+        if not turns:
+            return []
+        redactor = self.redactor
+        return [self._shown(turn, redactor) for turn in turns]
+
+    def _shown(self, turn: Turn, redactor: Redactor) -> Turn:
+        made, by, shown = self._turns.get(turn.number, (None, None, turn))
+        if made is not turn or by is not redactor:
             interaction = turn.interaction
             shown = replace(
                 turn,
-                request=self.redactor.shown_request(turn.request),
-                lane=self.redactor.shown_lane(turn.lane),
+                request=redactor.shown_request(turn.request),
+                lane=redactor.shown_lane(turn.lane),
                 interaction=None
                 if interaction is None
-                else self.redactor.shown_interaction(interaction),
+                else redactor.shown_interaction(interaction),
             )
-            self._turns[turn.number] = (turn, shown)
+            self._turns[turn.number] = (turn, redactor, shown)
         return shown
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +22,7 @@ from pytest_mnemosyne.cassette._decodings import (
     gzips,
     place_in_run,
     plain_base64,
+    to_line_end,
     unbase64,
     unescaped,
 )
@@ -43,8 +43,6 @@ DEPTH: Final = 3
 
 _SURROUNDINGS: Final = 128
 """In bytes. So much around a sign of a key in base64 is decoded to see whether it is one."""
-
-_BOUNDARY: Final = re.compile(rb"[\r\n]+--")
 
 _TOO_MUCH: Final = f"data that unpacks to more than {MOST_UNPACKED_BYTES >> 20} MB to search"
 
@@ -80,8 +78,8 @@ class Hit:
 class SecretSearch:
     """Knows the run's secrets and finds them."""
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
-        """Look for the values of `secrets` (name to value), and for what looks like a key.
+    def __init__(self, secrets: Iterable[tuple[str, str]]) -> None:
+        """Look for the values of `secrets`, pairs of name and value, and for what looks like a key.
 
         Of several names for one value the first is told.
 
@@ -90,7 +88,7 @@ class SecretSearch:
         """
         values: dict[tuple[bytes, ...], Value] = {}
         # The longest first: one secret may begin with another.
-        for name, value in sorted(secrets.items(), key=lambda item: -len(item[1])):
+        for name, value in sorted(secrets, key=lambda item: -len(item[1])):
             try:
                 if value:
                     known = Value(name, value)
@@ -177,24 +175,30 @@ class SecretSearch:
         return self._in_base64.search(base64_haystack(data)) is not None
 
     def _hits_in_runs(self, text: Traced, depth: int) -> Iterator[Hit]:
-        for start, run in base64_runs(text.text):
-            # A line that begins with two dashes is rather the end of a part of a form.
-            part = _BOUNDARY.split(run, maxsplit=1)[0]
-            hit = self._hit_in_run(text, start, part, depth)
-            if hit is None and part != run:
-                hit = self._hit_in_run(text, start, run, depth)
-            if hit is not None:
-                yield hit
+        for start, run, parts in base64_runs(text.text):
+            hits = [self._hit_in_run(text, start + at, part, depth) for at, part in parts]
+            if not any(hits) and parts != [(0, run)]:
+                # Over the ends of lines that seem to have nothing to do with each other.
+                hits.append(self._hit_in_run(text, start, run, depth, up_to_line_end=True))
+            yield from filter(None, hits)
 
-    def _hit_in_run(self, text: Traced, start: int, run: bytes, depth: int) -> Hit | None:
+    def _hit_in_run(
+        self, text: Traced, start: int, run: bytes, depth: int, *, up_to_line_end: bool = False
+    ) -> Hit | None:
         for skip in self._suspicious_starts(run, depth):
-            inner = unbase64(run[skip:])
+            rest = run[skip:]
+            inner = unbase64(rest)
             hit = next(self.hits(inner, depth - 1), None)
-            if hit is not None:
-                form = f"{hit.form} in base64".lstrip()
-                span = text.origin(start + skip, start + len(run))
-                again = _base64_again(text, start + skip, run[skip:])
-                return Hit(*span, hit.secret, form, inner, again)
+            if hit is None:
+                continue
+            if up_to_line_end:
+                last = (hit.end * 8 - 1) // 6
+                rest = to_line_end(rest, place_in_run(rest, last))
+                inner = unbase64(rest)
+            form = f"{hit.form} in base64".lstrip()
+            span = text.origin(start + skip, start + skip + len(rest))
+            again = _base64_again(text, start + skip, rest)
+            return Hit(*span, hit.secret, form, inner, again)
         return None
 
     def _suspicious_starts(self, run: bytes, depth: int) -> Iterator[int]:

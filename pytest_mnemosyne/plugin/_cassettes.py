@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,11 +29,12 @@ from pytest_mnemosyne.cassette import (
     load,
 )
 from pytest_mnemosyne.plugin._commands import command_after_miss
+from pytest_mnemosyne.plugin._environment import DUMMY_KEY
 from pytest_mnemosyne.plugin._markers import Asked, Chosen
 from pytest_mnemosyne.plugin._matching import Matching
 from pytest_mnemosyne.plugin._modes import SCRIPTED
 from pytest_mnemosyne.plugin._options import Settings
-from pytest_mnemosyne.plugin._secrets import note_on_indistinct, run_secrets
+from pytest_mnemosyne.plugin._secrets import RunSecrets, note_on_indistinct
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         Redactor,
         Turn,
     )
+    from pytest_mnemosyne.plugin._anew import Anew
     from pytest_mnemosyne.plugin._run_folder import RunFolder
 
 
@@ -71,7 +73,7 @@ class Cassettes:
         shared: RunFolder | None,
         budget: Budget | None,
     ) -> None:
-        """Make it before tests change the environment: it knows the keys to keep out.
+        """Make it before the first test that needs it sees another environment.
 
         Args:
             config: The run's.
@@ -82,13 +84,22 @@ class Cassettes:
         self._rootdir = config.rootpath
         self._settings = settings
         self._matching = Matching(config, settings)
-        self._mode = RecordMode(settings.mode.name)
         self._cache_dir = _cache_dir(config)
-        self._anew = shared if self._mode is RecordMode.RERECORD else None
-        """Knows what this run has recorded anew; `None` where it does not."""
+        self._role = None if settings.lane is None else Lane(settings.lane).role
+        self._anew: Anew | None = None
+        """What this run records anew; `None` where it does not."""
+
+        self._mode = RecordMode(settings.mode.name)
+        if self._mode is RecordMode.RERECORD:
+            from pytest_mnemosyne.plugin._anew import Anew
+
+            assert shared is not None, "a run that forwards has one"
+            self._anew = Anew(shared, role=self._role, read=self._load)
+            # What it has, tests add to.
+            self._mode = RecordMode.RECORD
 
         self._budget = budget
-        self._secrets = run_secrets(os.environ, named=settings.secrets)
+        self._secrets = RunSecrets(os.environ, named=settings.secrets, stand_in=DUMMY_KEY)
 
     def path_for(self, item: pytest.Item, asked: Asked) -> Path:
         """The file of a test's cassette, whether or not it is there.
@@ -103,27 +114,28 @@ class Cassettes:
 
         Raises:
             CassetteFileError: Its file cannot be read, or a new one not be written.
-            UsageError: The test's marker says what cannot be.
+            UsageError: The test's marker says what cannot be, or a named secret is too short.
         """
         chosen = asked.chosen()
         path = self._located(item, chosen)
         self._check_path(chosen, path)
         mode = self._mode_for(asked, path)
-        if mode.writes and (mode is RecordMode.RERECORD or not _is_file(path)):
+        if mode.writes:
+            self._secrets.check()
+        if mode.writes and (self._anew is not None or not _is_file(path)):
             # Before Claude is asked: what it answers is paid for and could not be kept.
             check_writable(path)
-        lane = self._settings.lane
         loosening = self._matching.loosening(chosen)
         cassette = Cassette(
             path,
             mode=mode,
-            loader=partial(load, cache_dir=self._cache_dir, loosening=loosening),
+            loader=self._loader(loosening, mode),
             on_miss=on_miss,
             command=partial(command_after_miss, item, self._settings, path),
-            redactor=lambda: self.redactor,
-            role=None if lane is None or not mode.writes else Lane(lane).role,
+            redactor=self._secrets.redactor,
+            on_key=self._secrets.sent,
+            role=self._role if mode.writes else None,
             journal=self._journal(path, item.nodeid, loosening) if mode.writes else None,
-            has_anew=self._anew.has_anew if self._anew is not None else None,
             loosening=loosening,
             folders=self._matching.folders(item),
             pace=Pace(chosen.pace),
@@ -143,10 +155,11 @@ class Cassettes:
         """
         cassette = make(
             on_miss=on_miss,
-            redactor=lambda: self.redactor,
+            redactor=self._secrets.redactor,
             loosening=self._matching.loosening(chosen),
             folders=self._matching.folders(item),
         )
+        cassette.on_key = self._secrets.sent
         cassette.read()
         return cassette
 
@@ -155,32 +168,40 @@ class Cassettes:
 
         Raises:
             CassetteFileError: It cannot be written, or would hold a secret.
+            UsageError: A named secret is too short.
         """
         notes: list[str] = []
         cassette.save(
             self._recorded(test, _versions(cassette.wire_turns)),
             writer=partial(
                 self._write,
+                loosening=cassette.loosening,
+                is_own=cassette.path == cassette_path(self._settings.cassette_dir, test),
                 on_indistinct=lambda found: notes.append(note_on_indistinct(test, found)),
             ),
         )
         return notes
 
     def _write(
-        self, path: Path, file: CassetteFile, *, on_indistinct: Callable[[Indistinct], None]
+        self,
+        path: Path,
+        file: CassetteFile,
+        *,
+        loosening: Loosening,
+        is_own: bool,
+        on_indistinct: Callable[[Indistinct], None],
     ) -> bool:
         """Write a file that nobody else is writing."""
         from pytest_mnemosyne.cassette import write
 
-        writing = partial(write, path, file, redactor=self.redactor, on_indistinct=on_indistinct)
+        self._secrets.check()
+        keep = partial(write, redactor=self.redactor)
+        telling = partial(keep, on_indistinct=on_indistinct)
         if self._anew is None:
-            return writing()
-        before = self._anew.before(path)
-        self._anew.note_anew(path)
-        changed = writing()
-        if changed and before is not None:
-            _leave_as_it_was(path, before)
-        return changed
+            return telling(path, file)
+        return self._anew.write(
+            path, file, is_own=is_own, loosening=loosening, write=telling, keep=keep
+        )
 
     def _journal(self, path: Path, test: str, loosening: Loosening) -> Journal:
         from pytest_mnemosyne.cassette import Journal
@@ -189,16 +210,18 @@ class Cassettes:
             self._settings.cassette_dir,
             cassette=path,
             recorded=self._recorded(test, _versions(())),
-            redactor=self.redactor,
+            redactor=self._secrets.redactor,
             loosened=loosening.names,
         )
 
-    @cached_property
-    def redactor(self) -> Redactor:
-        """Knows the secrets of this run."""
-        from pytest_mnemosyne.cassette import Redactor
+    def read_secrets(self) -> None:
+        """Learn what is secret by now, and may be gone before it is told."""
+        self._secrets.read()
 
-        return Redactor(self._secrets)
+    @property
+    def redactor(self) -> Redactor:
+        """Knows the secrets of this run, up to now."""
+        return self._secrets.redactor()
 
     def _recorded(self, test: str, versions: Mapping[str, str]) -> Recorded:
         return Recorded(
@@ -207,6 +230,12 @@ class Cassettes:
             test=test,
             versions=versions,
         )
+
+    def _loader(self, loosening: Loosening, mode: RecordMode) -> Callable[[Path], CassetteFile]:
+        read = partial(load, cache_dir=self._cache_dir, loosening=loosening)
+        if self._anew is None or not mode.writes:
+            return read
+        return partial(self._anew.load, read=read)
 
     def _load(self, path: Path) -> CassetteFile:
         return load(path, cache_dir=self._cache_dir)
@@ -229,9 +258,6 @@ class Cassettes:
             return RecordMode.LIVE
         if not mode.writes or not _is_file(path):
             return mode
-        if self._anew is not None and self._anew.has_anew(path):
-            # Another test has recorded the shared file anew in this run: add to it.
-            return RecordMode.RECORD
         return mode if self._is_ours(path) else RecordMode.REPLAY
 
     def _is_ours(self, path: Path) -> bool:
@@ -253,18 +279,6 @@ class Cassettes:
             return "api"
         # Without the port, which for a server of one's own differs from run to run.
         return SCRIPTED if upstream == SCRIPTED else urlsplit(upstream).hostname or upstream
-
-
-def _leave_as_it_was(path: Path, before: Path) -> None:
-    """Put the file from before the run back, if all tests that share it came to the same."""
-    from pytest_mnemosyne.cassette import are_same, put_in_place
-
-    try:
-        is_same = are_same(load(path), load(before))
-    except CassetteFileError:
-        return  # it was damaged, and is not any more
-    if is_same:
-        put_in_place(path, before.read_bytes())
 
 
 def _is_file(path: Path) -> bool:

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from pytest_mnemosyne.plugin import _modes, _money, _severity
+from pytest_mnemosyne.plugin._secrets import too_short
 
 if TYPE_CHECKING:
     from mnemosyne_core.errors import UsageError
     from mnemosyne_core.prices import Price
     from pytest_mnemosyne.simulation.schedules import Tape
 
-
-_SHORTEST_SECRET: Final = 6
-"""In characters, without quotes and blanks around them, as the redactor takes them; known here
-because that is imported later."""
 
 _SEVERITIES: Final = (
     ("mnemosyne_unplayed", "what a recorded call that nobody asked for is", "error"),
@@ -351,14 +348,9 @@ def _expires(config: pytest.Config) -> float | None:
 def _secrets(config: pytest.Config, environ: Mapping[str, str]) -> tuple[str, ...]:
     names = tuple(config.getini("mnemosyne_secrets"))
     for name in names:
-        value = environ.get(name, "")
-        length = len(value.strip('"\\ \t\r\n'))
-        if value and length < _SHORTEST_SECRET:
-            raise _usage_error()(
-                f"the ini setting mnemosyne_secrets names {name}, whose value has {length} "
-                f"characters and would be found in every other text; use one of at least "
-                f"{_SHORTEST_SECRET}, or leave it out"
-            )
+        problem = too_short(environ.get(name, ""))
+        if problem is not None:
+            raise _usage_error()(f"the ini setting mnemosyne_secrets names {name}, {problem}")
     return names
 
 

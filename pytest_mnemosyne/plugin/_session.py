@@ -330,6 +330,9 @@ class Run:
         """Note how a phase went, give its report what belongs there, and say what was refused."""
         when = report.when
         assert when in ("setup", "call", "teardown"), f"no such phase: {when!r}"
+        if record.cassette is not None and record.cassette.mode.writes:
+            # Now, while the fixtures are there that have set some.
+            self.cassettes.read_secrets()
         violations = record.to_report(when)
         record.failed |= report.failed or bool(violations)
         if when == "call":

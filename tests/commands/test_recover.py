@@ -30,7 +30,7 @@ def left_behind(folder: Path, name: str, *interactions: Interaction) -> Path:
         folder,
         cassette=folder / name,
         recorded=Recorded(source="api", at=datetime(2026, 11, 22, 15, tzinfo=UTC), test="t::y"),
-        redactor=Redactor(),
+        redactor=Redactor,
     )
     for number, one in enumerate(interactions, start=1):
         journal.append(number, one)

@@ -37,7 +37,7 @@ def journal(tmp_path: Path) -> Journal:
         tmp_path,
         cassette=tmp_path / "test_t" / "test_x.yaml",
         recorded=RECORDED,
-        redactor=Redactor({"the password": SECRET}),
+        redactor=lambda: Redactor({"the password": SECRET}),
     )
 
 
@@ -173,7 +173,7 @@ def test_a_secret_in_the_test_s_name_keeps_everything_out(tmp_path: Path) -> Non
         tmp_path,
         cassette=tmp_path / "x.yaml",
         recorded=Recorded(source="api", test=f"test_x[{SECRET}]"),
-        redactor=Redactor({"the password": SECRET}),
+        redactor=lambda: Redactor({"the password": SECRET}),
     )
     journal.append(1, ONE)
 

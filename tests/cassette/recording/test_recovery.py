@@ -53,7 +53,7 @@ def left(tmp_path: Path) -> Left:
             tmp_path,
             cassette=tmp_path / f"{name}.yaml",
             recorded=Recorded(source="api", at=datetime(2026, 1, 1, hour, tzinfo=UTC), test=name),
-            redactor=Redactor(),
+            redactor=Redactor,
             loosened=loosened,
         )
         for number, each in enumerate(interactions):

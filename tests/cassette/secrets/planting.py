@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -40,6 +41,8 @@ _WRAPPINGS: dict[str, Spelling] = {
     **{f"base64 {n}": lambda text, n=n: _base64(text, before=n) for n in range(3)},  # type: ignore[misc]
     "url-safe": lambda text: _base64(text + "??>>", urls=True),
     "lines": lambda text: _base64(text, lines=True),
+    "narrow lines": lambda text: "\r\n".join(re.findall(".{1,16}", _base64(text))),
+    "unpadded": lambda text: _base64(text).rstrip("="),
     "twice": lambda text: _base64(_base64(text, before=1), before=2),
     "gzip": lambda text: base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode(),
     "json in base64": lambda text: _base64(json.dumps({"inner": text})),
@@ -105,6 +108,12 @@ IN_REQUEST: dict[str, Callable[[str], bytes]] = {
         + text.encode()
         + b"\r\n--b7--\r\n"
     ),
+    "upload of text": lambda text: (
+        b'--0c1f\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+        + text.encode()
+        + b"\r\n--0c1f--\r\n"
+    ),
+    "words behind": lambda text: _asked(_user(f"{text}\nwords\nbehind it")),
     "packed upload": lambda text: (
         b'--b7\r\ncontent-disposition: form-data; name="file"\r\n\r\n'
         + gzip.compress(text.encode(), mtime=0)

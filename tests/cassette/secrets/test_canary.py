@@ -28,7 +28,7 @@ from pytest_mnemosyne.cassette import (
 )
 from tests.cassette.files._make import interaction
 
-from .planting import URL, Planted, planted
+from .planting import URL, Planted, Spelling, planted, spellings
 from .readings import holds
 
 VALUE = 'c4nary/Pass="wörd"+9z'
@@ -50,7 +50,7 @@ def recorded_by(exchange: Planted, folder: Path, redactor: Redactor) -> tuple[Ca
         mode=RecordMode.RECORD,
         redactor=lambda: redactor,
         clock=clock(),
-        journal=Journal(folder, cassette=path, recorded=header, redactor=redactor),
+        journal=Journal(folder, cassette=path, recorded=header, redactor=lambda: redactor),
     )
     assert cassette.answer(exchange.request, exchange.lane) is None
     recording = cassette.recording(exchange.request, exchange.lane)
@@ -140,6 +140,33 @@ def test_what_was_recorded_with_a_secret_replays_and_a_miss_does_not_tell_it(
         check(secret, f"{missed.value}\n{miss!r}\n{playing.misses!r}\n{missed.value.args}")
         check(secret, miss.request.body)
         check(secret, repr(load(cassette.path)))
+
+
+@given(spelled=spellings(), boundaries=st.tuples(*[st.text("0123456789abcdef", min_size=16)] * 2))
+@settings(deadline=None, max_examples=40)
+def test_an_upload_with_a_secret_replays_with_another_boundary(
+    spelled: Spelling, boundaries: tuple[str, str]
+) -> None:
+    redactor = Redactor(SECRETS)
+    recorded, asked = (upload(spelled(VALUE), boundary) for boundary in boundaries)
+    file = CassetteFile(interactions=(redactor.interaction(interaction(recorded)),))
+    cassette = Cassette(
+        Path(__file__),
+        mode=RecordMode.REPLAY,
+        loader=lambda _: file,
+        redactor=lambda: redactor,
+    )
+
+    assert cassette.answer(interaction(asked).request, None) is not None
+    (turn,) = cassette.turns
+    assert turn.request.body.count(boundaries[1].encode()) == 2
+    check(VALUE, turn.request.body)
+
+
+def upload(text: str, boundary: str) -> bytes:
+    """A form with a file, as clients send it."""
+    head = 'content-disposition: form-data; name="file"; filename="a.txt"'
+    return f"--{boundary}\r\n{head}\r\n\r\n{text}\r\n--{boundary}--\r\n".encode()
 
 
 def test_a_miss_tells_nothing_of_what_another_recorder_kept() -> None:

@@ -19,6 +19,7 @@ from pytest_mnemosyne.cassette._decodings import (
     gzips,
     unescaped,
 )
+from tests.cassette.secrets.readings import holds
 
 SPELLED = st.lists(
     st.one_of(
@@ -124,3 +125,57 @@ def test_base64_before_and_behind_a_secret_stays_as_it_is() -> None:
 
     assert json.loads(found)["data"][:396] == text[:396]
     assert base64.b64decode(json.loads(found)["data"]) == b"x" * 300 + b"<redacted:anthropic-key>"
+
+
+SECRET = b"t0ken-with-16-characters"
+REDACTED = base64.b64encode(b"x" * 15 + b"<redacted:TOKEN>" + b"y" * 3)
+WRAPPED = base64.b64encode(b"x" * 15 + SECRET + b"y" * 3)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        pytest.param("{}", id="alone"),
+        pytest.param("{}\nthen say so", id="words"),
+        pytest.param("{}\nthen\nsay so", id="a-word-of-its-own"),
+        pytest.param("a\n{}\nthen", id="words-on-both-sides"),
+        pytest.param('{{"text": "{}\\nthen"}}', id="json"),
+        pytest.param("{}\r\n--0c1f7a\r\n", id="boundary"),
+        pytest.param("{}\r\n--0c1f7a--\r\n", id="last-boundary"),
+    ],
+)
+def test_what_stands_in_the_lines_around_base64_with_a_secret_stays(around: str) -> None:
+    data = around.format(WRAPPED.decode()).encode()
+
+    assert (
+        Redactor({"TOKEN": SECRET.decode()}).redact(data)
+        == around.format(REDACTED.decode()).encode()
+    )
+
+
+@pytest.mark.parametrize("break_", ["\n", "\r\n", "\n  ", "\\n", "\\r\\n"])
+@pytest.mark.parametrize("width", [60, 64, 76])
+def test_base64_in_lines_is_one_thing(width: int, break_: str) -> None:
+    before, behind = b"x" * 130, b"y" * 131
+    wrapped = base64.b64encode(before + SECRET + behind).decode()
+    lines = [wrapped[at : at + width] for at in range(0, len(wrapped), width)]
+
+    found = Redactor({"TOKEN": SECRET.decode()}).redact(break_.join(lines).encode())
+
+    plain = found.decode().replace(break_, "")
+    assert base64.b64decode(plain) == before + b"<redacted:TOKEN>" + behind
+
+
+@pytest.mark.parametrize("width", range(8, 40))
+@pytest.mark.parametrize("break_", ["\n", "\\r\\n"])
+def test_a_secret_over_the_ends_of_narrow_lines_goes_and_what_follows_stays(
+    width: int, break_: str
+) -> None:
+    wrapped = base64.b64encode(b"x" * 30 + SECRET + b"y" * 90).decode()
+    lines = [wrapped[at : at + width] for at in range(0, len(wrapped), width)]
+
+    found = Redactor({"TOKEN": SECRET.decode()}).redact(break_.join(lines).encode())
+
+    assert not holds(found, SECRET.decode())
+    last = max(number for number, at in enumerate(range(0, len(wrapped), width)) if at < 72)
+    assert found.decode().split(break_)[-len(lines) + last + 1 :] == lines[last + 1 :]
