@@ -11,11 +11,12 @@ says it: to guess would be to mix up two agents.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from threading import get_ident
 
 AGENT_HEADER = "x-mnemosyne-agent"
 ATTEMPT_HEADER = "x-mnemosyne-attempt"
@@ -45,19 +46,34 @@ current: ContextVar[Lane | None] = ContextVar("mnemosyne_lane", default=None)
 """The lane of the running code; `None` outside any agent."""
 
 
-_threads: dict[object, int] = {}
-"""For each lane that is entered now, the thread in which it was."""
+class _Place:
+    """Where a lane was entered."""
+
+    def __init__(self) -> None:
+        self.thread = threading.current_thread()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        with suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether nothing goes on there any more, so that the lane was never left."""
+        return not self.thread.is_alive() or (self._loop is not None and self._loop.is_closed())
+
+
+_places: set[_Place] = set()
+"""Where lanes are entered now."""
 
 
 @contextmanager
 def entered(lane: Lane) -> Iterator[Lane]:
     """Make `lane` current for the block, and for every task started inside it."""
-    token, here = current.set(lane), object()
-    _threads[here] = get_ident()
+    token, here = current.set(lane), _Place()
+    _places.add(here)
     try:
         yield lane
     finally:
-        del _threads[here]
+        _places.discard(here)
         current.reset(token)
 
 
@@ -66,6 +82,7 @@ def is_lost() -> bool:
 
     So it is in a thread of its own while agents are there, which are all in other threads.
     """
-    if not _threads or current.get() is not None:
+    if not _places or current.get() is not None:
         return False
-    return get_ident() not in _threads.copy().values()
+    threads = {place.thread for place in _places.copy() if not place.is_deserted}
+    return bool(threads) and threading.current_thread() not in threads

@@ -24,7 +24,6 @@ where it is the input of a tool, `json` names the style in which it was printed.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +51,6 @@ _LONG: Final = frozenset({*_NAMES, "data", "raw", "base64"})
 """What an item has that is more than an event's data."""
 
 _NEWLINES: Final = {newline.name.lower(): newline for newline in Newline}
-_PAD: Final = re.compile(r" *\}\Z")
 _MOST_PADDED: Final = 1024
 """The API pads with a few dozen blanks."""
 
@@ -138,7 +136,7 @@ def _style_of(events: Iterable[SseEvent]) -> str:
     for event in events:
         # An object of one key may look the same in all styles.
         if event.data is not None and "," in event.data:
-            found = parse_exactly(_PAD.sub("}", event.data).encode(), _STYLES)
+            found = parse_exactly(_without_pad(event.data)[0].encode(), _STYLES)
             if found is not None:
                 return found[1]
     return COMPACT
@@ -192,7 +190,8 @@ def _write_data(data: str, style: str) -> dict[str, object]:
 
 
 def _without_pad(data: str) -> tuple[str, int]:
-    tight = _PAD.sub("}", data)
+    """JSON without the blanks before its last bracket, and how many they are."""
+    tight = f"{data[:-1].rstrip(' ')}}}" if data.endswith("}") else data
     return tight, len(data) - len(tight)
 
 

@@ -14,6 +14,7 @@ from pytest_mnemosyne.cassette._cassette import Cassette
 from pytest_mnemosyne.cassette._contents import REQUEST_HEADERS
 from pytest_mnemosyne.cassette._interaction import Interaction, Request
 from pytest_mnemosyne.cassette._miss import CassetteMissError
+from pytest_mnemosyne.cassette._modes import RecordMode
 from pytest_mnemosyne.cassette._recorder import Recording
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ class Call:
         Raises:
             CassetteMissError: It has no answer, or nobody knows which agent asks.
         """
-        if self.lane is None and lanes.is_lost():
+        # In a live run nobody's answer is kept, so nobody can get another's.
+        is_kept = self.cassette.mode is not RecordMode.LIVE
+        if is_kept and self.lane is None and lanes.is_lost():
             raise self.cassette.unowned(self.request)
         return self.cassette.answer(
             self.request, self.lane, tries=self.tries, injected=self.injected

@@ -48,7 +48,8 @@ class Verification:
         self._clock = clock
         self._charge = charge
         self._ids = LiveIds()
-        self._given_back: dict[tuple[Request, Lane | None], int] = {}
+        self._given_back: dict[tuple[Request, Lane | None], list[int]] = {}
+        """The answers that wait for another try, in order; equal calls may wait at once."""
 
     def begin(
         self, turn: Turn, expected: Interaction, *, on_end: Callable[[Turn], None]
@@ -77,13 +78,15 @@ class Verification:
 
     def again(self, request: Request, lane: Lane | None) -> int | None:
         """The index of the answer to a call whose first try met a fault of the moment."""
-        return self._given_back.pop((_bare(request), lane), None)
+        waiting = self._given_back.get((_bare(request), lane))
+        return waiting.pop(0) if waiting else None
 
     def _end(self, ended: Comparison) -> Turn:
         turn = replace(ended.turn, interaction=ended.live, counted=None)
         if ended.goes_to_the_client:
             assert ended.turn.index is not None
-            self._given_back[_bare(turn.request), turn.lane] = ended.turn.index
+            key = _bare(turn.request), turn.lane
+            self._given_back.setdefault(key, []).append(ended.turn.index)
             return replace(turn, source=Source.FORWARDED, index=None)
         self._ids.learn(ended.expected, ended.live)
         difference = ended.difference()

@@ -14,7 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_mnemosyne.cassette import CassetteFile, CassetteFileError, Interaction
+from pytest_mnemosyne.cassette import (
+    CassetteFile,
+    CassetteFileError,
+    Interaction,
+    in_file_order,
+)
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette import Loosening
@@ -51,11 +56,14 @@ class Anew:
             CassetteFileError: It cannot be read.
         """
         anew = self._folder.anew(path)
-        if self._role is None or anew.is_file():
+        if self._role is None:
             return read(anew)
+        # Other roles' as they are now: another run may be recording those anew.
         there = read(path)
-        others = tuple(each for each in there.interactions if not self._is_recorded(each))
-        return replace(there, interactions=others)
+        others = (each for each in there.interactions if not self._is_recorded(each))
+        recorded = read(anew).interactions if anew.is_file() else ()
+        ours = (each for each in recorded if self._is_recorded(each))
+        return replace(there, interactions=in_file_order((*others, *ours)))
 
     def write(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import pytest
 
@@ -21,19 +22,23 @@ class OlderThreads:
     """The threads that were there before the running test began."""
 
     def __init__(self) -> None:
-        self._idents: frozenset[int] = frozenset()
+        # Themselves and not their numbers, which are given away again when a thread has ended.
+        self._threads: WeakSet[threading.Thread] = WeakSet()
 
     def look(self) -> None:
-        """A test has ended: what is still running now is none of the next one's."""
-        if threading.active_count() == 1 and not self._idents:
+        """A test has ended: what is still running now is none of the next one's.
+
+        Called in the thread in which tests run, which need not be the main one.
+        """
+        if threading.active_count() == 1 and not self._threads:
             return
-        running = (thread.ident for thread in threading.enumerate())
-        self._idents = frozenset(ident for ident in running if ident is not None)
+        self._threads = WeakSet(threading.enumerate())
+        self._threads.discard(threading.current_thread())
 
     def words(self) -> str:
-        """A line about the calling thread; empty where it is the main one or the test's own."""
+        """A line about the calling thread; empty where it is the tests' or the test's own."""
         thread = threading.current_thread()
-        if thread is threading.main_thread() or thread.ident not in self._idents:
+        if thread is threading.main_thread() or thread not in self._threads:
             return ""
         return (
             f"\n  asked by the thread {thread.name!r}, which was there before this test began: "

@@ -198,8 +198,10 @@ def _is_days(given: object) -> bool:
 def _problems_of_name(name: object) -> list[str]:
     if not isinstance(name, str) or not name.strip():
         return ["takes a name that is a text"]
-    parts = PurePosixPath(name.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts or "\0" in name:
+        return ["takes the name of a file"]
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         return ["takes a name inside the cassette folder; use path= elsewhere"]
     return []
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from pytest_mnemosyne.plugin._bystanders import OlderThreads
 from pytest_mnemosyne.simulation import ScriptedClaude
 from tests.plugin.project import Project
 
@@ -92,3 +94,36 @@ def test_a_miss_of_a_thread_that_an_earlier_test_has_left_says_so(project: Proje
     result.stdout.fnmatch_lines(
         ["*asked by the thread 'straggler', which was there before this test began*"]
     )
+
+
+def test_a_thread_of_the_test_is_not_taken_for_an_older_one_whose_number_it_got() -> None:
+    older, told, leave = OlderThreads(), dict[int | None, str](), threading.Event()
+    straggler = threading.Thread(target=leave.wait)
+    straggler.start()
+    older.look()
+    leave.set()
+    straggler.join()
+
+    # Where the system gives numbers away again, the next thread or one after it has that one.
+    for _ in range(20):
+        _in_a_thread(lambda: told.update({threading.get_ident(): older.words()}))
+
+    assert set(told.values()) == {""}
+
+
+def test_the_thread_in_which_tests_run_is_none_of_them_though_it_is_not_the_main_one() -> None:
+    older, told = OlderThreads(), list[str]()
+
+    def run_two_tests() -> None:
+        older.look()
+        told.append(older.words())
+
+    _in_a_thread(run_two_tests)
+
+    assert told == [""]
+
+
+def _in_a_thread(target: Callable[[], None]) -> None:
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()

@@ -109,6 +109,8 @@ def test_the_marker_alone_gives_a_test_its_cassette(project: Project) -> None:
         pytest.param('name="../outside"', "inside the cassette folder", id="outside"),
         pytest.param('name="/outside"', "inside the cassette folder", id="absolute"),
         pytest.param("name=3", "a text", id="no-text"),
+        pytest.param('name="."', "the name of a file", id="the-folder-itself"),
+        pytest.param(r'name="a\0b"', "the name of a file", id="no-file-has-it"),
         pytest.param(
             'title="a"',
             "does not know title, but name, path, match, unplayed, expires, pace",

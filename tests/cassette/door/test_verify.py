@@ -164,6 +164,27 @@ def test_an_overload_of_the_live_run_is_tried_again_by_the_client(
     assert [turn.source for turn in cassette.turns] == [Source.FORWARDED, Source.COMPARED]
 
 
+def test_overloads_of_equal_calls_are_each_tried_again(
+    server: Loopback, opened: Open, claude: anthropic.Anthropic
+) -> None:
+    cassette = opened(RecordMode.RECORD)
+    ask(claude, "hello")
+    ask(claude, "hello")
+    cassette.save()
+    server.behave = answering((OVERLOADED, 529), (OVERLOADED, 529), (message("fine now"), 200))
+    cassette = opened(RecordMode.VERIFY)
+    impatient = claude.with_options(max_retries=0)
+    # As where two threads ask at the same time.
+    for _ in range(2):
+        with pytest.raises(anthropic.InternalServerError):
+            ask(impatient, "hello")
+
+    assert [ask(impatient, "hello") for _ in range(2)] == ["echo hello", "echo hello"]
+
+    assert cassette.misses == []
+    assert [turn.index for turn in cassette.turns if turn.source is Source.COMPARED] == [0, 1]
+
+
 def test_a_recorded_overload_is_played_without_asking(
     server: Loopback, opened: Open, claude: anthropic.Anthropic
 ) -> None:
