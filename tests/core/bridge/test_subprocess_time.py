@@ -139,7 +139,9 @@ async def test_an_agent_that_is_stopped_like_a_job_is_stale_then_dead_then_repla
 
     assert first != second
     assert not Path(f"/proc/{first}").exists()
-    after = log.kinds[log.kinds.index("agent_stale") :]
+    # Whether what was killed is gone within 20 ms, and so not told as leaked, is chance.
+    kinds = [kind for kind in log.kinds if kind != "child_leaked"]
+    after = kinds[kinds.index("agent_stale") :]
     assert after[:4] == ["agent_stale", "agent_died", "agent_restarted", "agent_registered"]
 
 
