@@ -74,8 +74,8 @@ class Sizes:
     found_in: Sequence[int]
     """The sizes of cassettes in which one answer is found."""
 
-    most_found_by_vcrpy: int
-    """It would take hours beyond."""
+    most_found_by: Mapping[str, int]
+    """vcrpy would take hours beyond, and cassetter reads no more than 250,000 nodes of YAML."""
 
     opened: int
     opened_turns: Sequence[int]
@@ -91,7 +91,7 @@ class Sizes:
 
 WHOLE: Final = Sizes(
     found_in=(10, 100, 1_000, 5_000),
-    most_found_by_vcrpy=1_000,
+    most_found_by={VCRPY: 1_000, CASSETTER: 1_000},
     opened=1_000,
     opened_turns=(2, 12),
     conversations=(12, 40),
@@ -100,7 +100,7 @@ WHOLE: Final = Sizes(
 )
 QUICK: Final = Sizes(
     found_in=(2, 4),
-    most_found_by_vcrpy=2,
+    most_found_by={VCRPY: 2},
     opened=4,
     opened_turns=(2,),
     conversations=(2,),
@@ -148,7 +148,7 @@ def finding(bench: Bench, sizes: Sizes) -> str:
     for row, module in bench.recorders.items():
         cells = []
         for count in sizes.found_in:
-            if row == VCRPY and count > sizes.most_found_by_vcrpy:
+            if count > sizes.most_found_by.get(row, count):
                 cells.append("-")
                 continue
             asked = 2 if row == VCRPY else min(count, 200)

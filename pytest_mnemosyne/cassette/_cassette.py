@@ -306,7 +306,8 @@ class Cassette:
             request,
             lane,
             words="when this was recorded the client cancelled here, and now it reads on",
-            command=self._command(self.is_foreign).replace("=record", "=rerecord"),
+            # The option, and not what a test's parameter is called.
+            command=self._command(self.is_foreign).replace("-mode=record", "-mode=rerecord"),
         )
 
     def unowned(self, request: Request) -> CassetteMissError:

@@ -105,6 +105,9 @@ class Door:
 
         self._forks: ForkWatch | None = None
         self._current: Cassette | None = None
+        self._opened_in = os.getpid()
+        """The process that has opened the current cassette; all that it forks have copies."""
+
         self._patches: AbstractContextManager[object] | None = None
         self._probed = False
         self._goes_to = lru_cache(maxsize=256)(self._judge)
@@ -154,11 +157,12 @@ class Door:
         """Make `cassette` the current one for the block, installing the door if need be."""
         self.install()
         self._probe()
-        previous, self._current = self._current, cassette
+        previous = self._current, self._opened_in
+        self._current, self._opened_in = cassette, os.getpid()
         try:
             yield cassette
         finally:
-            self._current = previous
+            self._current, self._opened_in = previous
             # The code under test may have brought the SDK only now.
             self._probe()
 
@@ -212,7 +216,7 @@ class Door:
         cassette = self._current
         if cassette is None or cassette.mode is RecordMode.LIVE or self._forks is None:
             return False
-        return self._forks.is_copy
+        return self._opened_in != os.getpid()
 
     def _refused_here(self, method: str, url: str) -> ForkedProcessError:
         call = call_summary(Request(method=method, url=url.partition("?")[0]))

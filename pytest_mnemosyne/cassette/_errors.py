@@ -130,19 +130,22 @@ class CassetteWriteError(CassetteFileError):
 
     Attributes:
         path: The file.
-        reason: What the operating system said.
+        reason: What the operating system said, or what is wrong with what it would hold.
     """
 
     code = "cassette_write"
 
-    def __init__(self, *, path: Path, reason: str) -> None:
+    def __init__(
+        self,
+        *,
+        path: Path,
+        reason: str,
+        remedy: str = "make its folder writable or choose another one (ini mnemosyne_cassette_dir)",
+    ) -> None:
         self.reason = reason
         super().__init__(
             path=path,
-            text=(
-                f"cannot write the cassette {path}: {reason}; nothing was changed, make its folder "
-                "writable or choose another one (ini mnemosyne_cassette_dir)"
-            ),
+            text=f"cannot write the cassette {path}: {reason}; nothing was changed, {remedy}",
         )
 
 

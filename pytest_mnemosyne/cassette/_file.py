@@ -21,6 +21,7 @@ from pytest_mnemosyne.cassette._errors import (
     CassetteFileError,
     CassetteReadError,
     CassetteWriteError,
+    CorruptCassetteError,
     SecretLeakError,
 )
 from pytest_mnemosyne.cassette._interaction import Interaction
@@ -104,7 +105,8 @@ def write(
 
     Raises:
         SecretLeakError: A secret cannot be taken out. Nothing was written.
-        CassetteWriteError: The folder or the file cannot be written.
+        CassetteWriteError: The folder or the file cannot be written, or nobody could read it
+            again. Nothing was written.
     """
     from pytest_mnemosyne.cassette._redaction import Redactor
     from pytest_mnemosyne.cassette._stand_ins import stand_ins_of
@@ -123,6 +125,7 @@ def write(
         leak = redactor.find(text)
         if leak is not None:
             raise _leak(path, leak, where, redactor)
+    _check_readable(path, stored, data)
     if on_indistinct is not None:
         from pytest_mnemosyne.cassette._indistinct import indistinct
 
@@ -148,6 +151,27 @@ def _labels(path: Path, file: CassetteFile) -> Iterator[tuple[str, bytes]]:
     yield "its header", " | ".join(file.loosened).encode("utf-8", "surrogatepass")
     for agent in {one.lane.agent for one in file.interactions if one.lane is not None}:
         yield "the name of an agent", agent.encode("utf-8", "surrogatepass")
+
+
+def _check_readable(path: Path, file: CassetteFile, data: bytes) -> None:
+    """Refuse what nobody could read again: while it is not written, its journal has it."""
+    from pytest_mnemosyne.cassette._parts import may_unfold_too_far
+
+    if not may_unfold_too_far(sum(map(_size, file.interactions))):
+        return
+    try:
+        _parsed(path, data)
+    except CorruptCassetteError as error:
+        raise CassetteWriteError(
+            path=path,
+            reason=error.problem,
+            remedy="give tests that share it cassettes of their own, or let its test ask less",
+        ) from error
+
+
+def _size(interaction: Interaction) -> int:
+    response = interaction.response
+    return len(interaction.request.body) + (0 if response is None else len(response.body))
 
 
 def _leak(path: Path, secret: str, where: str, redactor: Redactor) -> SecretLeakError:

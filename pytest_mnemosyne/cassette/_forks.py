@@ -8,7 +8,6 @@ of memory that both share tells the original of the first one.
 
 from __future__ import annotations
 
-import os
 from mmap import PAGESIZE, mmap
 
 from mnemosyne_core.errors import Abort
@@ -32,18 +31,12 @@ class ForkedProcessError(Abort):
 
 
 class ForkWatch:
-    """Tells a copy from its original, and the original of its copies."""
+    """Tells a process of what its copies were refused."""
 
     def __init__(self) -> None:
         """This process is the original."""
-        self._pid = os.getpid()
         # Private to this process and those that it forks; no file, no name.
         self._page = mmap(-1, PAGESIZE)
-
-    @property
-    def is_copy(self) -> bool:
-        """Whether this is another process than the one that made this."""
-        return os.getpid() != self._pid
 
     def tell(self, call: str) -> None:
         """In a copy: a call was refused. What comes first stays."""

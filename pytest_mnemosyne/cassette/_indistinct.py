@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pytest_mnemosyne.cassette._interaction import Interaction, Request
+from pytest_mnemosyne.cassette._key import Key, request_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,13 @@ def indistinct(before: Iterable[Interaction], after: Iterable[Interaction]) -> I
         before: The interactions of a file in their stored form, with their secrets.
         after: The same without.
     """
-    became: dict[tuple[object, ...], dict[int, Request]] = {}
+    became: dict[tuple[tuple[str, int] | None, Key], dict[int, Request]] = {}
     for number, (old, new) in enumerate(zip(before, after, strict=True), start=1):
         if _differ(old.request, new.request):
             # Agents of one role may be given each other's answers, those of two never.
             group = None if new.lane is None else (new.lane.role, new.lane.attempt)
-            key = (group, new.request.method, new.request.url, new.request.body)
+            # By what is asked, as replay looks it up: of two keys with one name JSON has the last.
+            key = (group, request_key(new.request))
             became.setdefault(key, {})[number] = old.request
     for asked in became.values():
         first = next(iter(asked.values()))

@@ -20,6 +20,7 @@ from typing import Final, NewType
 
 from pytest_mnemosyne.cassette._file import load, write
 from pytest_mnemosyne.cassette._interaction import Interaction
+from pytest_mnemosyne.cassette._locks import locked
 
 InteractionId = NewType("InteractionId", str)
 
@@ -73,30 +74,39 @@ def trim(path: Path, unplayed: Iterable[InteractionId]) -> int:
         FileNotFoundError: There is no such file.
         CassetteFileError: It cannot be read or written.
     """
-    file = load(path)
-    if file.container != "mnemosyne":
+    if load(path).container != "mnemosyne":
         return 0
     doomed = Counter(unplayed)
-    kept: list[Interaction] = []
-    for interaction in reversed(file.interactions):
-        name = interaction_id(interaction)
-        if doomed[name]:
-            doomed[name] -= 1
-        else:
-            kept.append(interaction)
-    removed = len(file.interactions) - len(kept)
+    # A run of its own may be adding to it.
+    with locked(path):
+        file = load(path)
+        kept: list[Interaction] = []
+        for interaction in reversed(file.interactions):
+            name = interaction_id(interaction)
+            if doomed[name]:
+                doomed[name] -= 1
+            else:
+                kept.append(interaction)
+        removed = len(file.interactions) - len(kept)
+        if not kept:
+            path.unlink()
+        elif removed:
+            write(path, replace(file, interactions=tuple(reversed(kept))))
     if not kept:
-        remove(path)
-    elif removed:
-        write(path, replace(file, interactions=tuple(reversed(kept))))
+        # Not before: the lock is in there, too.
+        _remove_if_empty(path.parent)
     return removed
 
 
 def remove(path: Path) -> None:
     """Remove a cassette, and its folder where that is empty now."""
     path.unlink()
+    _remove_if_empty(path.parent)
+
+
+def _remove_if_empty(folder: Path) -> None:
     try:
-        path.parent.rmdir()
+        folder.rmdir()
     except OSError:
         # Other cassettes are there.
         return

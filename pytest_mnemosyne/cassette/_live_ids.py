@@ -32,23 +32,26 @@ class LiveIds:
         self._alone: set[bytes] = set()
         """Recorded ids in whose places live answers had none."""
 
+        self._kinds: set[str] = set()
         self._any_id = re.compile(b"(?!)")
         self._lock = Lock()
 
     def learn(self, recorded: Interaction, live: Interaction | None) -> None:
         """Take the ids of a recorded answer and, where there is one, of the live one."""
         lives = dict(_ids_of(live)) if live is not None else {}
+        ids = list(_ids_of(recorded))
+        kinds = {id_kind(then) for _, then in ids}
         with self._lock:
-            for where, then in _ids_of(recorded):
+            for where, then in ids:
                 now = lives.get(where)
                 if now is not None and id_kind(now) == id_kind(then):
                     # The first answer counts: a list that others add to has other places.
                     self._partners.setdefault(then.encode(), now.encode())
                 else:
                     self._alone.add(then.encode())
-            kinds = {id_kind(each.decode()) for each in (*self._partners, *self._alone)}
-            if kinds:
-                pattern = rf"(?:{'|'.join(sorted(kinds))})_[0-9A-Za-z_-]+"
+            if not kinds <= self._kinds:
+                self._kinds |= kinds
+                pattern = rf"(?:{'|'.join(sorted(self._kinds))})_[0-9A-Za-z_-]+"
                 self._any_id = word(pattern.encode(), of=b"0-9A-Za-z_-")
 
     def in_upstreams(self, request: Request) -> Request:

@@ -82,7 +82,8 @@ class Origins:
     def minted(self, value: str, kind: str) -> None:
         """An id was made."""
         drawn = value.removeprefix(kind)
-        if sum(map(str.isalnum, drawn)) < _SHORTEST_ID or value in self._minted:
+        # `tempfile` draws underscores, too.
+        if len(re.findall("[0-9A-Za-z_]", drawn)) < _SHORTEST_ID or value in self._minted:
             return
         # Counted for each agent by itself: which of two is first is chance.
         minter = id_minter(lanes.current.get())

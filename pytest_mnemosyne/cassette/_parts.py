@@ -215,6 +215,12 @@ def _printed_bytes(value: object, style: str, where: Where) -> int:
     return len(text) + text.count(b"\n") * _INDENT + 1
 
 
+def may_unfold_too_far(size: int) -> bool:
+    """Whether a reader might refuse the parts of a file whose bodies come to this many bytes."""
+    # It counts more than the bytes: the most that a line of a part may be further in.
+    return size > _MOST_UNFOLDED_BYTES // 4
+
+
 def named_parts(texts: Iterable[str], parts: Mapping[str, object]) -> set[str]:
     """The names among `texts`, and those in the histories that they name."""
     found: set[str] = set()

@@ -14,12 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_mnemosyne.cassette import (
-    CassetteFile,
-    CassetteFileError,
-    Interaction,
-    in_file_order,
-)
+from pytest_mnemosyne.cassette import CassetteFile, CassetteFileError, Interaction
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette import Loosening
@@ -63,7 +58,7 @@ class Anew:
         others = (each for each in there.interactions if not self._is_recorded(each))
         recorded = read(anew).interactions if anew.is_file() else ()
         ours = (each for each in recorded if self._is_recorded(each))
-        return replace(there, interactions=in_file_order((*others, *ours)))
+        return replace(there, interactions=(*others, *ours))
 
     def write(
         self,

@@ -28,5 +28,7 @@ def tell_temporary_names() -> None:
 def _hear(event: str, args: tuple[object, ...]) -> None:
     # Every event of the process comes by here.
     if event in _EVENTS:
-        name = os.path.basename(os.fsdecode(args[0]))  # type: ignore[arg-type] # noqa: PTH119
+        # Not every name is UTF-8. What is not is in no request, and nobody may trip over it here.
+        path = os.fsencode(args[0]).decode("utf-8", "replace")  # type: ignore[arg-type]
+        name = os.path.basename(path)  # noqa: PTH119
         origins.minted(name, _USUAL_PREFIX if name.startswith(_USUAL_PREFIX) else "")

@@ -70,3 +70,56 @@ def test_a_live_run_has_no_cassette_that_anybody_could_miss_it_in(project: Proje
     result = project.run_apart("--mnemosyne-mode=live", "--mnemosyne-upstream=scripted")
 
     result.assert_outcomes(passed=1)
+
+
+_FORKED_TESTS = """
+    import os
+    import pickle
+
+    import pytest
+    from _pytest.runner import runtestprotocol
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(item):
+        if item.name != "test_apart":
+            return None
+        hook, config = item.ihook, item.config
+        read, write = os.pipe()
+        if os.fork() == 0:
+            reports = runtestprotocol(item, log=False)
+            told = [hook.pytest_report_to_serializable(config=config, report=r) for r in reports]
+            os.write(write, pickle.dumps(told))
+            os._exit(0)
+        os.close(write)
+        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        with open(read, "rb") as told:
+            for data in pickle.load(told):
+                report = hook.pytest_report_from_serializable(config=config, data=data)
+                hook.pytest_runtest_logreport(report=report)
+        return True
+"""
+"""What the plug-in pytest-forked does."""
+
+
+def test_a_test_that_runs_as_a_whole_in_a_forked_process_has_its_cassette_there(
+    project: Project,
+) -> None:
+    project.test_file(_FORKED_TESTS, name="conftest")
+    project.test_file(
+        """
+        def test_before(claude_sync, scripted_claude):
+            scripted_claude.reply("yes")
+            assert ask_sync(claude_sync, "here?") == "yes"
+
+        @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+        def test_apart(claude_sync, scripted_claude):
+            scripted_claude.reply("yes")
+            assert ask_sync(claude_sync, "there?") == "yes"
+        """
+    )
+
+    recorded = project.run_apart("--mnemosyne-mode=record", "--mnemosyne-upstream=scripted")
+    replayed = project.run_apart()
+
+    recorded.assert_outcomes(passed=2)
+    replayed.assert_outcomes(passed=2)

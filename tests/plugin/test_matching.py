@@ -203,6 +203,25 @@ def test_names_that_tempfile_draws_are_others_in_each_run(project: Project) -> N
     ]
 
 
+def test_a_temporary_name_that_is_not_utf_8_is_left_to_whoever_draws_it(
+    project: Project,
+) -> None:
+    project.test_file(
+        """
+        import os
+        import tempfile
+
+        def test_it(claude_cassette, tmp_path):
+            prefix, folder = os.fsencode("a") + b"\\xff", os.fsencode(tmp_path)
+            handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+            os.close(handle)
+            assert os.path.basename(name).startswith(prefix)
+        """
+    )
+
+    project.run().assert_outcomes(passed=1)
+
+
 def test_a_temporary_name_that_is_taken_for_another_one_misses(project: Project) -> None:
     source = """
         import tempfile

@@ -252,6 +252,30 @@ def test_of_one_role_only_what_the_tests_of_the_run_ask_is_replaced(shared: Shar
     ]
 
 
+def test_another_role_that_another_run_records_anew_meanwhile_stays(shared: Shared) -> None:
+    shared.record(IN_ROLES, "hello")
+    there = load(shared.path)
+    theirs = tuple(
+        replace(each, response=interaction("", "theirs").response)
+        if each.lane is not None and each.lane.agent == "reviewer"
+        else each
+        for each in there.interactions
+    )
+    write(shared.project.path / "of another run.yaml", replace(there, interactions=theirs))
+    shared.say("hi")
+    adding = "if name == 'Bob': Path('of another run.yaml').replace('cassettes/shared.yaml')"
+    shared.project.test_file(f"{IN_ROLES}        {adding}\n")
+
+    shared.project.run(*RERECORD, "--mnemosyne-lane=executor").assert_outcomes(passed=2)
+
+    assert shared.held == [
+        "executor: Greet Ann. hi Ann",
+        "executor: Greet Bob. hi Bob",
+        "reviewer: Greet Ann. theirs",
+        "reviewer: Greet Bob. theirs",
+    ]
+
+
 def test_one_role_of_all_tests_is_replaced_by_a_full_run(shared: Shared) -> None:
     shared.record(IN_ROLES, "hello")
     shared.say("hi")

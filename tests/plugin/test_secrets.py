@@ -106,6 +106,36 @@ def test_what_a_failing_test_prints_does_not_hold_it(project: Project) -> None:
     check_nothing_leaks(project, result)
 
 
+def test_what_a_test_notes_of_itself_does_not_tell_it_and_stays_what_it_was(
+    project: Project,
+) -> None:
+    project.test_file(
+        HIDDEN
+        + """
+    import collections
+
+    Point = collections.namedtuple("Point", "x y")
+
+    class Answer:
+        def __str__(self):
+            return "it is " + secret()
+
+    def test_it(claude_cassette, record_property):
+        record_property("point", Point(1, 2))
+        record_property("answer", Answer())
+        record_property("seen", {secret(): (secret().encode(),)})
+    """
+    )
+
+    result = project.run("--junitxml=report.xml", "-o", "junit_family=legacy")
+
+    result.assert_outcomes(passed=1)
+    report = (project.path / "report.xml").read_text()
+    assert "Point(x=1, y=2)" in report
+    assert report.count("&lt;redacted:DB_PASSWORD&gt;") == 3
+    check_nothing_leaks(project, result)
+
+
 def test_a_miss_does_not_tell_it(project: Project) -> None:
     project.cassette("test_it/test_it", ("Say hello.", "hello"))
     project.test_file(

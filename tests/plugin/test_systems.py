@@ -183,3 +183,21 @@ def test_a_thread_that_has_lost_its_agent_is_refused_in_every_mode(project: Proj
                 "*instead: asyncio.to_thread keeps the agent, loop.run_in_executor and threads*",
             ]
         )
+
+
+def test_in_a_live_run_no_agent_is_asked_for_as_no_answer_is_anybodys(project: Project) -> None:
+    project.test_file(
+        """
+        import mnemosyne_core.lane
+
+        async def test_it(claude_sync, scripted_claude):
+            scripted_claude.reply("yes")
+            loop = asyncio.get_running_loop()
+            with mnemosyne_core.lane.entered(mnemosyne_core.lane.Lane("executor")):
+                assert await loop.run_in_executor(None, ask_sync, claude_sync, "one") == "yes"
+        """
+    )
+
+    result = project.run("--mnemosyne-mode=live", "--mnemosyne-upstream=scripted")
+
+    result.assert_outcomes(passed=1)

@@ -201,3 +201,14 @@ async def test_the_error_crosses_a_process_boundary_with_its_facts() -> None:
     copied = pickle.loads(pickle.dumps(raised.value))
     assert str(copied) == str(raised.value)
     assert copied.miss == raised.value.miss
+
+
+def test_a_client_that_reads_on_is_told_to_record_anew_whatever_its_test_is_called() -> None:
+    test = "pytest 'test_x.py::test_y[by=record]'"
+    cassette = Cassette(
+        None, mode=RecordMode.REPLAY, command=lambda _: f"{test} --mnemosyne-mode=record"
+    )
+
+    error = cassette.overrun(Request(method="POST", url="/v1/messages"), None)
+
+    assert error.miss.command == f"{test} --mnemosyne-mode=rerecord"

@@ -175,6 +175,9 @@ def test_a_stream_in_another_style_is_as_short() -> None:
         pytest.param(b": hello\n\n" + STREAM, id="comment"),
         pytest.param(STREAM + b"data: [DONE]\n\n", id="no-json"),
         pytest.param(STREAM + b"data: \xff\n\n", id="no-utf8"),
+        pytest.param(
+            STREAM + event("ping", {"type": "ping", "of": f"a{' ' * 50_000}b"}), id="many-blanks"
+        ),
     ],
 )
 def test_any_stream_comes_back_byte_for_byte(body: bytes) -> None:

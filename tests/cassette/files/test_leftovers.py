@@ -10,12 +10,14 @@ import pytest
 from mnemosyne_core.lane import Lane
 from pytest_mnemosyne.cassette import (
     CassetteFile,
+    CassetteWriteError,
     CorruptCassetteError,
     Interaction,
     Leftovers,
     Recorded,
     Request,
     Response,
+    _leftovers,
     interaction_id,
     load,
     read_leftovers,
@@ -23,6 +25,7 @@ from pytest_mnemosyne.cassette import (
     write,
     write_leftovers,
 )
+from pytest_mnemosyne.cassette._locks import locked
 
 URL = "https://api.anthropic.com/v1/messages"
 
@@ -48,6 +51,25 @@ def cassette(tmp_path: Path) -> Path:
 
 def texts(path: Path) -> list[str]:
     return [each.request.body.decode() for each in load(path).interactions]
+
+
+def test_nobody_else_writes_a_file_while_it_is_trimmed(
+    cassette: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[str] = []
+
+    def write_beside_another(path: Path, file: CassetteFile) -> bool:
+        with pytest.raises(CassetteWriteError) as refused, locked(path, patience_s=0):
+            others.append("another one has written")
+        others.append(refused.value.reason)
+        return write(path, file)
+
+    monkeypatch.setattr(_leftovers, "write", write_beside_another)
+
+    assert trim(cassette, [interaction_id(call("three"))]) == 1
+
+    assert others == ["another process has been writing it for 0 seconds"]
+    assert texts(cassette) == ["one", "two", "two"]
 
 
 def test_what_is_named_is_taken_out_and_the_rest_stays_as_it_was(cassette: Path) -> None:

@@ -18,6 +18,7 @@ from pytest_mnemosyne.cassette import (
     CassetteWriteError,
     Chunk,
     Recorded,
+    _parts,
     load,
     write,
 )
@@ -132,6 +133,33 @@ def test_a_write_that_breaks_leaves_the_old_file_and_no_other(
 def test_a_folder_in_the_place_of_a_cassette_is_no_bare_error(tmp_path: Path) -> None:
     with pytest.raises(CassetteReadError, match=r"directory|denied"):
         load(tmp_path)
+
+
+def that_unfolds(times: int) -> CassetteFile:
+    """A file that names a part of 20 kB so many times."""
+    one = interaction({"system": "x" * 20_000})
+    return replace(FILE, interactions=(one,) * times)
+
+
+def test_what_comes_near_to_the_most_that_is_read_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_parts, "_MOST_UNFOLDED_BYTES", 1 << 20)
+
+    assert write(path, that_unfolds(50))
+
+    assert load(path) == that_unfolds(50)
+
+
+def test_what_nobody_could_read_again_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_parts, "_MOST_UNFOLDED_BYTES", 1 << 20)
+
+    with pytest.raises(CassetteWriteError, match=r"more than 1 MB; .* cassettes of their own"):
+        write(path, that_unfolds(60))
+
+    assert not path.exists()
 
 
 def test_a_file_that_is_not_there_is_what_python_calls_it(tmp_path: Path) -> None:

@@ -153,6 +153,20 @@ def test_a_short_id_stands_in_other_texts_by_chance_and_counts_as_it_is(
     replayed(path, program)
 
 
+def test_a_name_that_tempfile_draws_counts_with_the_underscores_in_it(path: Path) -> None:
+    from mnemosyne_core import origins
+
+    drawn = iter(["tmp_a_b_cde", "tmp____f_2_"])
+
+    def program(run: Run) -> None:
+        run.say(f"Read /tmp/{origins.minted(next(drawn), 'tmp')}.")
+
+    written = recorded(path, program)
+    replayed(path, program)
+
+    assert "Read /tmp/this-run-tmp-1." in written
+
+
 # --- folders ---------------------------------------------------------------------------
 
 

@@ -282,6 +282,18 @@ def test_requests_that_differ_in_unnamed_keys_alone_are_told(tmp_path: Path) -> 
     assert found == Indistinct((1, 3), "messages[0] (user)")
 
 
+def test_names_in_json_that_are_keys_become_one_name_and_are_told(tmp_path: Path) -> None:
+    asked = asking("hello")
+    bodies = [
+        b'{"model": "m", "seen": {"%b": %d, "%b": 3}}' % (A.encode(), n, B.encode()) for n in (1, 2)
+    ]
+    calls = [replace(asked, request=replace(asked.request, body=body)) for body in bodies]
+
+    (found,) = told(tmp_path, *calls)
+
+    assert found.interactions == (1, 2)
+
+
 def test_keys_in_urls_are_told_as_well(tmp_path: Path) -> None:
     calls = tuple(replace(asking("hello"), request=_fetching(key)) for key in (A, B))
 
