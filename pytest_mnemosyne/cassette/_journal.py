@@ -71,6 +71,7 @@ class Journal:
         recorded: Recorded,
         redactor: Callable[[], Redactor],
         loosened: Sequence[str] = (),
+        is_anew: bool = False,
     ) -> None:
         """A journal that has no file yet.
 
@@ -81,6 +82,7 @@ class Journal:
             redactor: Gives what takes the run's secrets out, those that came late too; asked
                 for each exchange.
             loosened: What the test does not compare, as the cassette's header is to say.
+            is_anew: Whether what the cassette answers already was asked anew.
         """
         self.path: Path | None = None
         """Its file; `None` while there is nothing in it."""
@@ -95,6 +97,7 @@ class Journal:
         self._cassette = cassette
         self._recorded = recorded
         self._loosened = list(loosened)
+        self._is_anew = is_anew
         self._redactor = redactor
         self._handle: int | None = None
         self._lock = Lock()
@@ -179,6 +182,7 @@ class Journal:
             "test": recorded.test,
             "with": dict(recorded.versions),
             "loosened": self._loosened,
+            "anew": self._is_anew,
         }
         head = _HEAD + json.dumps(about).encode() + b"\n"
         self._check(head, "the test's name, or what it does not compare,")
@@ -200,6 +204,9 @@ class Frames:
     recorded: Recorded
     loosened: tuple[str, ...]
     """What the test that wrote it does not compare."""
+
+    is_anew: bool
+    """Whether what the cassette had answers for already was asked anew."""
 
     documents: tuple[tuple[int, bytes], ...]
     """The whole exchanges as they were written, each with its number."""
@@ -225,7 +232,7 @@ def read_frames(data: bytes) -> Frames | None:
     return Frames(*head, tuple(documents), is_torn=at < len(data))
 
 
-def _read_head(line: bytes) -> tuple[str, Recorded, tuple[str, ...]] | None:
+def _read_head(line: bytes) -> tuple[str, Recorded, tuple[str, ...], bool] | None:
     try:
         match json.loads(line.removeprefix(_HEAD)):
             case {
@@ -235,6 +242,7 @@ def _read_head(line: bytes) -> tuple[str, Recorded, tuple[str, ...]] | None:
                 "test": str() | None as test,
                 "with": dict(versions),
                 "loosened": list(loosened),
+                "anew": bool(is_anew),
             }:
                 recorded = Recorded(
                     source=source,
@@ -242,7 +250,7 @@ def _read_head(line: bytes) -> tuple[str, Recorded, tuple[str, ...]] | None:
                     test=test,
                     versions=MappingProxyType(versions),
                 )
-                return cassette, recorded, tuple(map(str, loosened))
+                return cassette, recorded, tuple(map(str, loosened)), is_anew
     except ValueError:
         pass
     return None

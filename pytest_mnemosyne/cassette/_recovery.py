@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum, auto
 from pathlib import Path
@@ -21,6 +22,7 @@ from pytest_mnemosyne.cassette._interaction import Interaction
 from pytest_mnemosyne.cassette._journal import FOLDER, SUFFIX, read_frames
 from pytest_mnemosyne.cassette._locks import locked, try_lock
 from pytest_mnemosyne.cassette._merging import in_file_order, unanswered
+from pytest_mnemosyne.cassette._renewal import renewed
 
 if TYPE_CHECKING:
     from pytest_mnemosyne.cassette._redaction import Redactor
@@ -39,6 +41,9 @@ class KeptJournal:
 
     loosened: tuple[str, ...]
     """What the test that recorded them does not compare."""
+
+    is_anew: bool
+    """Whether they were to stand in the place of what the cassette had."""
 
     exchanges: int
     """How many are whole."""
@@ -67,7 +72,7 @@ class Existing(StrEnum):
     """Nothing: neither the cassette nor the journals change."""
 
     MERGE = auto()
-    """Add what it has no answer for."""
+    """Add what it has no answer for, and renew what was recorded anew since."""
 
     REPLACE = auto()
     """Put what was recovered in its place."""
@@ -163,18 +168,13 @@ def _recovered(
         if not is_left:
             has_file = cassette.exists() and existing is Existing.MERGE
             file = load(cassette) if has_file else CassetteFile()
-            there = list(file.interactions)
-            for journal in newest_first:
-                try:
-                    new = unanswered(there, journal.interactions())
-                except FileNotFoundError:
-                    continue  # somebody else was quicker
-                there += new
-                added += len(new)
+            there = _with(file, newest_first)
+            before = set(map(id, file.interactions))
+            added = sum(id(each) not in before for each in there)
             if added:
                 file = replace(
                     file,
-                    interactions=in_file_order(there),
+                    interactions=there,
                     recorded=newest_first[0].recorded,
                     loosened=newest_first[0].loosened,
                     container="mnemosyne",
@@ -183,6 +183,27 @@ def _recovered(
             for journal in newest_first:
                 journal.path.unlink(missing_ok=True)
     return Recovered(cassette=cassette, journals=newest_first, added=added, is_left=is_left)
+
+
+def _with(file: CassetteFile, newest_first: Iterable[KeptJournal]) -> tuple[Interaction, ...]:
+    """What a file holds, and what was recorded for it."""
+    renewing: list[tuple[Interaction, ...]] = []
+    lacking: list[tuple[Interaction, ...]] = []
+    for journal in newest_first:
+        with suppress(FileNotFoundError):  # somebody else was quicker
+            is_newer = journal.is_anew and _is_newer(journal.recorded, file.recorded)
+            (renewing if is_newer else lacking).append(journal.interactions())
+    there = file.interactions
+    for recorded in reversed(renewing):
+        there = renewed(there, recorded).interactions
+    for recorded in lacking:
+        there = (*there, *unanswered(there, recorded))
+    return in_file_order(there)
+
+
+def _is_newer(journal: Recorded, file: Recorded | None) -> bool:
+    then = None if file is None else file.at
+    return then is None or (journal.at is not None and journal.at >= then)
 
 
 def _age(journal: KeptJournal) -> tuple[float, str]:
@@ -208,6 +229,7 @@ def _kept(path: Path) -> KeptJournal | None:
         cassette=Path(os.path.normpath(path.parent / frames.cassette)),
         recorded=frames.recorded,
         loosened=frames.loosened,
+        is_anew=frames.is_anew,
         exchanges=len(frames.documents),
         is_torn=frames.is_torn,
     )

@@ -33,7 +33,11 @@ def recover(
     ] = Path("cassettes"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what there is.")] = False,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Add to a cassette that exists what it lacks.")
+        bool,
+        typer.Option(
+            "--merge",
+            help="Add to a cassette that exists what it lacks, and renew what was recorded anew.",
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Put it in the place of a cassette that exists.")

@@ -212,6 +212,7 @@ class Cassettes:
             recorded=self._recorded(test, _versions(())),
             redactor=self._secrets.redactor,
             loosened=loosening.names,
+            is_anew=self._anew is not None,
         )
 
     def read_secrets(self) -> None:

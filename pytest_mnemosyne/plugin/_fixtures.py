@@ -69,9 +69,13 @@ class ClaudeFixtures:
         """An `anthropic.AsyncAnthropic` on this test's cassette; needs no key to replay."""
         if not self._open_cassette().mode.forwards:
             return self._run.clients.for_async(DUMMY_KEY)
-        from anthropic import AsyncAnthropic
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
+        from httpx2 import Limits
 
-        client = AsyncAnthropic()
+        # No connection is kept: a test may have asked on a loop of its own, on which nothing
+        # can be closed any more when the test is over.
+        limits = Limits(max_keepalive_connections=0)
+        client = AsyncAnthropic(http_client=DefaultAsyncHttpxClient(limits=limits))
         request = self._run.running.item._request  # type: ignore[attr-defined]
         _async_cleanup(request).push_async_callback(client.close)
         return client

@@ -122,8 +122,9 @@ class Run:
         """The cassettes of this run."""
         from pytest_mnemosyne.plugin._cassettes import Cassettes
 
+        made = Cassettes(self.config, self.settings, self.folder, self.budget)
         Tellings().join(self.config.pluginmanager, self.shown_text)
-        return Cassettes(self.config, self.settings, self.folder, self.budget)
+        return made
 
     @functools.cached_property
     def budget(self) -> Budget | None:

@@ -250,3 +250,16 @@ def test_the_fixtures_are_listed_with_what_they_are(project: Project) -> None:
     result = project.pytester.runpytest_inprocess("-p", "no:recording", "--fixtures")
 
     result.stdout.fnmatch_lines(["claude -- *", "*needs no key to replay.*"])
+
+
+def test_the_async_client_records_on_a_loop_that_the_test_has_made_itself(project: Project) -> None:
+    project.test_file(
+        """
+        def test_it(claude, scripted_claude):
+            scripted_claude.improvise()
+            assert asyncio.run(ask(claude, "hello"))
+        """
+    )
+
+    for args in (("--mnemosyne-mode=record", "--mnemosyne-upstream=scripted"), ()):
+        project.run(*args).assert_outcomes(passed=1)

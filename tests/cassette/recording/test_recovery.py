@@ -48,6 +48,7 @@ def left(tmp_path: Path) -> Left:
         hour: int = 0,
         name: str = "test_x",
         loosened: tuple[str, ...] = (),
+        is_anew: bool = False,
     ) -> None:
         journal = Journal(
             tmp_path,
@@ -55,6 +56,7 @@ def left(tmp_path: Path) -> Left:
             recorded=Recorded(source="api", at=datetime(2026, 1, 1, hour, tzinfo=UTC), test=name),
             redactor=Redactor,
             loosened=loosened,
+            is_anew=is_anew,
         )
         for number, each in enumerate(interactions):
             journal.append(number, each)
@@ -186,6 +188,29 @@ def test_merging_what_is_there_already_changes_nothing(left: Left, tmp_path: Pat
 
     assert done.added == 0
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    assert journals(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("hour", "answers"),
+    [
+        pytest.param(2, [b'"new"', b'"theirs"'], id="newer"),
+        pytest.param(0, [b'"old"', b'"theirs"'], id="older"),
+    ],
+)
+def test_merging_what_was_recorded_anew_renews_what_is_older_and_leaves_the_rest(
+    left: Left, tmp_path: Path, hour: int, answers: list[bytes]
+) -> None:
+    path = tmp_path / "test_x.yaml"
+    recorded = Recorded(source="api", at=datetime(2026, 1, 1, 1, tzinfo=UTC))
+    there = (asked("one", "old"), asked("two", "theirs"))
+    write(path, CassetteFile(interactions=there, recorded=recorded))
+    left(asked("one", "new"), hour=hour, is_anew=True)
+
+    (done,) = recover(journals(tmp_path), existing=Existing.MERGE)
+
+    assert done.added == answers.count(b'"new"')
+    assert [each.response.body for each in load(path).interactions if each.response] == answers
     assert journals(tmp_path) == ()
 
 
