@@ -27,7 +27,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pkgutil
 import re
 import shlex
 import shutil
@@ -41,8 +40,6 @@ from unittest import mock
 import pytest
 import yaml
 
-import mnemosyne_core
-import pytest_mnemosyne
 from tests import markdown, surroundings
 from tests.markdown import Block
 
@@ -63,12 +60,7 @@ AS_READERS_RUN_IT = ("-p", "no:recording", "-o", "asyncio_default_fixture_loop_s
 @pytest.fixture(scope="module", autouse=True)
 def _imported_once() -> None:
     """A page imports anything of ours, before and after a run that forgets what it brought."""
-    ours = [
-        module.name
-        for package in (mnemosyne_core, pytest_mnemosyne)
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    ]
-    surroundings.import_once(*ours, "uvicorn")
+    surroundings.import_once()
 
 
 class Reader:

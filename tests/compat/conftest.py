@@ -15,12 +15,7 @@ from tests.compat.suite import Suite
 
 @pytest.fixture(scope="session", autouse=True)
 def _imported_once() -> None:
-    surroundings.import_once(
-        "mnemosyne_core",
-        "pytest_mnemosyne.compat._claude",
-        "pytest_mnemosyne.compat._vcr_cassettes",
-        "pytest_mnemosyne.plugin._clients",
-    )
+    surroundings.import_once()
     # It wants the assertions of vcrpy rewritten, which is imported already, and that warns.
     with mock.patch.object(pytest, "register_assert_rewrite"):
         importlib.import_module("pytest_recording.plugin")

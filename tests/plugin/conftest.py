@@ -12,14 +12,7 @@ from tests.plugin.project import Project
 
 @pytest.fixture(scope="session", autouse=True)
 def _imported_once() -> None:
-    surroundings.import_once(
-        "mnemosyne_core",
-        "pytest_mnemosyne.plugin._clients",
-        "pytest_mnemosyne.plugin._systems",
-        "pytest_mnemosyne.simulation",
-        "pytest_mnemosyne.wire._server",
-        "uvicorn",
-    )
+    surroundings.import_once()
 
 
 @pytest.fixture(autouse=True)
