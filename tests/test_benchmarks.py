@@ -334,6 +334,19 @@ def test_our_cassettes_are_measured(
 
 
 @pytest.mark.slow
+def test_cassettes_of_vcrpy_are_measured_beside_ours(here: Environment, tmp_path: Path) -> None:
+    bench = cassettes.Bench(here, tmp_path, rounds=1)
+    bench.once("with_vcrpy_json", "prepare", 2, 1)
+
+    for program, module, given in (
+        ("match", "with_vcrpy", (2, 1, 2)),
+        ("opening", "with_vcrpy_json", (2, 1, False)),
+    ):
+        (seconds,) = bench.once(module, program, *given)
+        assert seconds > 0
+
+
+@pytest.mark.slow
 def test_an_idle_rerecord_of_our_cassettes_changes_no_line(
     here: Environment, tmp_path: Path
 ) -> None:
