@@ -54,15 +54,22 @@ def prepare(peer: Any, folder: str, count: int, turns: int) -> list[float]:
 
 
 def match(peer: Any, folder: str, count: int, turns: int, asked: int) -> list[float]:
-    """The seconds that finding one answer takes, of the last `asked` in a cassette of `count`."""
+    """The seconds that finding one answer takes, of the last ones in a cassette of `count`.
+
+    At least `asked` times; a cassette that has fewer is opened anew, which does not count.
+    """
     path, exchanges = _made(peer, folder, count, turns)
     bodies = [each.body for each in exchanges[-asked:]]
-    find = peer.matcher(path)
-    with _quiet():
-        began_s = time.process_time()
-        for body in bodies:
-            find(body)
-        return [(time.process_time() - began_s) / asked]
+    taken_s, found = 0.0, 0
+    while found < asked:
+        find = peer.matcher(path)
+        with _quiet():
+            began_s = time.process_time()
+            for body in bodies:
+                find(body)
+            taken_s += time.process_time() - began_s
+        found += len(bodies)
+    return [taken_s / found]
 
 
 def opening(peer: Any, folder: str, count: int, turns: int, cold: bool) -> list[float]:
