@@ -3,7 +3,9 @@
 A cassette that several tests share may be recorded by several processes at once. What
 comes of it is what they would have recorded one after the other: whoever is later finds
 the answers of those before him in the file, and adds what he asks beyond them. So nothing
-is there twice, and nothing is missing.
+is there twice, and nothing is missing. Where that cannot be, because Claude has given two of
+them different answers to one question and each goes on from his, the later one has to ask
+again.
 """
 
 from __future__ import annotations
@@ -14,6 +16,10 @@ from collections.abc import Iterable, Sequence
 from pytest_mnemosyne.cassette._interaction import Interaction
 from pytest_mnemosyne.cassette._loosening import EXACTLY, Loosening
 from pytest_mnemosyne.cassette._player import Player
+
+
+class PartedTalks(Exception):  # noqa: N818 - a finding, for whoever knows the file
+    """Two recordings have got different answers to one question, and both go on from theirs."""
 
 
 def in_file_order(interactions: Iterable[Interaction]) -> tuple[Interaction, ...]:
@@ -43,13 +49,37 @@ def merged(
             the order in which it asked.
         recorded: What it has got from Claude.
         loosening: What is not compared.
+
+    Raises:
+        PartedTalks: What is to be added goes on from an answer for which others have put
+            another one there.
     """
     kept = without(there, replaced)
     if there == before:
         return in_file_order((*kept, *recorded))
     # Others have written meanwhile, and may have the same answers.
     added = {id(each) for each in unanswered(kept, asked, loosening)}
-    return in_file_order((*kept, *(each for each in recorded if id(each) in added)))
+    new = [each for each in recorded if id(each) in added]
+    _check_goes_on(new, kept, [each for each in recorded if id(each) not in added])
+    return in_file_order((*kept, *new))
+
+
+def _check_goes_on(
+    new: Iterable[Interaction], kept: Iterable[Interaction], dropped: Sequence[Interaction]
+) -> None:
+    """Check that a replay that is answered with what is kept comes to what is new."""
+    if not dropped:
+        return
+    from pytest_mnemosyne.cassette._said import Said
+
+    theirs, lost = Said(), Said()
+    for each in kept:
+        theirs.listen(each)
+    for each in dropped:
+        if not theirs.has_heard(each):
+            lost.listen(each)
+    if any(lost.is_repeated_in(each.request.body) for each in new):
+        raise PartedTalks
 
 
 def without(interactions: Sequence[Interaction], taken: Iterable[Interaction]) -> list[Interaction]:

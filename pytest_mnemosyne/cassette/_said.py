@@ -44,6 +44,23 @@ class Said:
                 self._ids.add(given.encode())
                 self._any_id = None
 
+    def has_heard(self, interaction: Interaction) -> bool:
+        """Whether some answer that was heard says the same as this one."""
+        other = Said()
+        other.listen(interaction)
+        return other._answers <= self._answers
+
+    def is_repeated_in(self, body: bytes) -> bool:
+        """Whether a request's body has an answer that was heard among its messages."""
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        messages = value.get("messages") if isinstance(value, dict) else None
+        return isinstance(messages, list) and any(
+            self._without(message) is not message for message in messages
+        )
+
     def asked(self, body: bytes) -> bytes:
         """A request's body without what was heard."""
         if not self._answers:

@@ -15,10 +15,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from mnemosyne_core.lane import Lane
-from pytest_mnemosyne.cassette._errors import CassetteFileError, UnknownFormatError
+from pytest_mnemosyne.cassette._errors import (
+    CassetteFileError,
+    CassetteWriteError,
+    UnknownFormatError,
+)
 from pytest_mnemosyne.cassette._interaction import Interaction
 from pytest_mnemosyne.cassette._loosening import EXACTLY, Loosening
-from pytest_mnemosyne.cassette._merging import in_file_order, merged
+from pytest_mnemosyne.cassette._merging import PartedTalks, in_file_order, merged
 from pytest_mnemosyne.cassette._modes import RecordMode
 from pytest_mnemosyne.cassette._recorder import Recording
 
@@ -173,7 +177,18 @@ class Takes:
     ) -> tuple[Interaction, ...]:
         before = self._before.interactions if self._before is not None else ()
         replaced = [each for each in before if self.replaces(each)]
-        return self._adding(there, before=before, replaced=replaced, asked=asked, recorded=found)
+        try:
+            return self._adding(
+                there, before=before, replaced=replaced, asked=asked, recorded=found
+            )
+        except PartedTalks as parted:
+            assert self._path is not None
+            raise CassetteWriteError(
+                path=self._path,
+                reason="another test has recorded another answer to a question that both ask, and "
+                "each goes on from its own",
+                remedy="record this test again, and it goes on from the answer that is there",
+            ) from parted
 
     def _read(self, read: Callable[[], CassetteFile | None]) -> CassetteFile | None:
         """What the file holds; `None` where there is none, or a damaged one that is replaced."""

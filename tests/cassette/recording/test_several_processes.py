@@ -20,6 +20,7 @@ from pytest_mnemosyne.cassette import (
     Existing,
     Interaction,
     RecordMode,
+    Request,
     journals,
     load,
     recover,
@@ -127,6 +128,48 @@ def test_who_asked_more_often_than_the_other_adds_the_rest(recorded: Record) -> 
     second.save()
 
     assert in_file(second) == ["a", "a", "a"]
+
+
+def talked(cassette: Cassette, told: str, goes_on: str) -> Cassette:
+    """Ask `Hi`, which is answered with `told`, and go on from the answer."""
+    said = [{"type": "text", "text": told}]
+    hi = {"role": "user", "content": "Hi"}
+    talk = [hi, {"role": "assistant", "content": said}, {"role": "user", "content": goes_on}]
+    for messages, content in (([hi], said), (talk, [{"type": "text", "text": "Bye"}])):
+        body = json.dumps({"model": "m", "messages": messages}).encode()
+        request = Request(method="POST", url="https://api.anthropic.com/v1/messages", body=body)
+        assert cassette.answer(request, None) is None
+        recording = cassette.recording(request, None)
+        recording.answer(200, (("content-type", "application/json"),))
+        recording.chunk(json.dumps({"type": "message", "content": content}).encode())
+        recording.read_whole()
+    return cassette
+
+
+def test_who_goes_on_from_an_answer_that_another_has_got_otherwise_has_to_ask_again(
+    recorded: Record, tmp_path: Path
+) -> None:
+    first, second = recorded(), recorded()
+    talked(first, "Hello", "I am Ann")
+    talked(second, "Good day", "I am Bob")
+    first.save()
+    before = (tmp_path / "shared.yaml").read_bytes()
+
+    with pytest.raises(CassetteWriteError, match=r"each goes on from its own.*record this test"):
+        second.save()
+
+    assert (tmp_path / "shared.yaml").read_bytes() == before
+
+
+def test_who_goes_on_from_an_answer_that_says_the_same_adds_what_comes_then(
+    recorded: Record,
+) -> None:
+    first, second = recorded(), recorded()
+    talked(first, "Hello", "I am Ann").save()
+    talked(second, "Hello", "I am Bob").save()
+
+    assert second.path is not None
+    assert len(load(second.path).interactions) == 3
 
 
 def test_recording_anew_replaces_what_was_there_and_not_what_came_since(recorded: Record) -> None:
