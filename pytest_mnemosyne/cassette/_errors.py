@@ -24,9 +24,11 @@ class CassetteFileError(MnemosyneError):
 
     Attributes:
         path: The file.
+        looks_recorded: Whether it is, as far as anybody has looked, a recording.
     """
 
     code = "cassette_file"
+    looks_recorded: bool = True
 
     def __init__(self, *, path: Path, text: str) -> None:
         self.path = path

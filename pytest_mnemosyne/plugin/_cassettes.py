@@ -268,7 +268,7 @@ class Cassettes:
             # A newer release's: writing over it would take from a colleague what it holds.
             raise
         except CassetteFileError as error:
-            if not getattr(error, "looks_recorded", True):
+            if not error.looks_recorded:
                 # A marker's path may name any file of the project.
                 raise
             # Damaged: a mode that reads it says so, and re-recording repairs it.
