@@ -113,7 +113,7 @@ def write(
 
     redactor = redactor or Redactor()
     before = tuple(stored_form(each) for each in file.interactions)
-    interactions = without_secrets(path, before, redactor)
+    interactions = _redacted(path, before, redactor)
     stored = replace(
         file,
         container="mnemosyne",
@@ -214,12 +214,18 @@ def without_secrets(
     Raises:
         SecretLeakError: One cannot be replaced; it names `path` and the interaction.
     """
+    return _redacted(path, map(stored_form, interactions), redactor)
+
+
+def _redacted(
+    path: Path, stored: Iterable[Interaction], redactor: Redactor
+) -> tuple[Interaction, ...]:
     from pytest_mnemosyne.cassette._redaction import SecretFoundError
 
     redacted = []
-    for at, interaction in enumerate(interactions, start=1):
+    for at, interaction in enumerate(stored, start=1):
         try:
-            redacted.append(redactor.interaction(stored_form(interaction)))
+            redacted.append(redactor.interaction(interaction))
         except SecretFoundError as found:
             where = f"interaction {at}: {found.where}"
             raise _leak(path, found.secret, where, redactor) from found
